@@ -1,0 +1,5 @@
+"""Neural networks in NumPy, every backward pass derived by hand; the twin of `torch_ref`."""
+
+from scratch import nn as nn
+from scratch import optim as optim
+from scratch import random as random

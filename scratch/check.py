@@ -1,0 +1,119 @@
+"""Refusals: every wrong argument gets one sentence that names the function, what it expected and what it got."""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def refuse(
+    function: str, expected: str, got: object, error: type[Exception] = ValueError
+) -> NoReturn:
+    """Raise `error` with the one form of message that all of `scratch` uses."""
+    raise error(f"{function}: expected {expected}, got {got}")
+
+
+def describe(value: object) -> str:
+    """An array by dtype and shape, anything else by its value."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype} array of shape {value.shape}"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def floating(function: str, name: str, value: object, like: Array | None = None) -> Array:
+    """`value` as an array if it is float32 or float64 (and of `like`'s dtype, if given).
+
+    NumPy's reductions return scalars where a 0-d array is meant, so those are accepted.
+    """
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype not in (
+        np.float32,
+        np.float64,
+    ):
+        refuse(function, f"{name} to be a float32 or float64 array", describe(value), TypeError)
+    if like is not None and value.dtype != like.dtype:
+        refuse(
+            function, f"{name} of dtype {like.dtype} as the input has", describe(value), TypeError
+        )
+    return np.asarray(value)
+
+
+def integer(function: str, name: str, value: object, low: int, high: int) -> Array:
+    """`value` as an array of indices if it is integer and each entry lies in [low, high)."""
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype.kind not in "iu":
+        refuse(function, f"{name} to be an integer array", describe(value), TypeError)
+    index = np.asarray(value)
+    if index.size and (index.min() < low or index.max() >= high):
+        bad = int(index.max() if index.max() >= high else index.min())
+        refuse(function, f"every entry of {name} in [{low}, {high})", bad, ValueError)
+    return index
+
+
+def shape(function: str, name: str, array: Array, expected: Sequence[int | str]) -> None:
+    """Refuse unless the shape matches; a string stands for any size and is how the message names it."""
+    if array.ndim != len(expected) or any(
+        isinstance(size, int) and size != actual
+        for size, actual in zip(expected, array.shape, strict=True)
+    ):
+        sizes = ", ".join(map(str, expected)) + ("," if len(expected) == 1 else "")
+        refuse(function, f"{name} of shape ({sizes})", array.shape)
+
+
+def broadcastable(function: str, **arrays: Array) -> tuple[int, ...]:
+    """The shape to which the arrays broadcast together."""
+    try:
+        return np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        got = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        refuse(function, f"{' and '.join(arrays)} to have shapes that broadcast", got)
+
+
+def option(function: str, name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse unless `value` is one of `choices`."""
+    if not any(value is choice or value == choice for choice in choices):
+        refuse(function, f"{name} to be one of {', '.join(map(repr, choices))}", repr(value))
+
+
+def number(
+    function: str,
+    name: str,
+    value: object,
+    low: float = -np.inf,
+    high: float = np.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """`value` as a Python float if it is a number within the bounds (NaN never is).
+
+    A Python float, because a NumPy float64 scalar would turn a float32 computation into float64.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        refuse(function, f"{name} to be a number", describe(value), TypeError)
+    if not low <= value <= high or (open_low and value == low) or (open_high and value == high):
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        refuse(function, f"{name} in {left}{low}, {high}{right}", value)
+    return float(value)
+
+
+def size(function: str, name: str, value: object, low: int = 0) -> int:
+    """`value` as an int if it is an integer not below `low`."""
+    try:
+        n = operator.index(value)  # type: ignore[arg-type]  # anything may be passed: that is what is checked
+    except TypeError:
+        refuse(function, f"{name} to be an integer", describe(value), TypeError)
+    if n < low:
+        refuse(function, f"{name} >= {low}", n)
+    return n
+
+
+def axis(function: str, name: str, value: object, ndim: int) -> int:
+    """`value` as a non-negative axis of an array of `ndim` dimensions (0-d counts as one, as in torch)."""
+    n = size(function, name, value, low=-max(ndim, 1))
+    if n >= max(ndim, 1):
+        refuse(function, f"{name} in [{-max(ndim, 1)}, {max(ndim, 1)})", n)
+    return n % max(ndim, 1)
