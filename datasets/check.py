@@ -1,0 +1,88 @@
+"""Refusals: one sentence that names the function, what it expected and what it got; and the way to scikit-learn."""
+
+import importlib
+import operator
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def refuse(
+    function: str, expected: str, got: object, error: type[Exception] = ValueError
+) -> NoReturn:
+    """Raise `error` with the one form of message that all of `datasets` uses."""
+    raise error(f"{function}: expected {expected}, got {got}")
+
+
+def describe(value: object) -> str:
+    """An array by dtype and shape, anything else by its value."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype} array of shape {value.shape}"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def size(function: str, name: str, value: object, low: int = 0, high: int | None = None) -> int:
+    """`value` as an int if it is an integer, not below `low` and not above `high`."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        n = operator.index(value)  # type: ignore[arg-type]  # anything may be passed: that is what is checked
+    except TypeError:
+        refuse(function, f"{name} to be an integer", describe(value), TypeError)
+    if n < low or (high is not None and n > high):
+        refuse(function, f"{name} >= {low}" if high is None else f"{name} in [{low}, {high}]", n)
+    return n
+
+
+def seed(function: str, value: object) -> int:
+    """`value` as a seed that NumPy and scikit-learn both take."""
+    return size(function, "seed", value, 0, 2**32 - 1)
+
+
+def number(
+    function: str,
+    name: str,
+    value: object,
+    low: float = 0.0,
+    high: float = float("inf"),
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """`value` as a float if it is a finite number within the bounds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        refuse(function, f"{name} to be a number", describe(value), TypeError)
+    inside = low <= value <= high and np.isfinite(value)
+    if not inside or (open_low and value == low) or (open_high and value == high):
+        left = "(" if open_low else "["
+        right = ")" if open_high or high == float("inf") else "]"
+        refuse(function, f"{name} in {left}{low:g}, {high:g}{right}", value)
+    return float(value)
+
+
+def matrix(function: str, name: str, value: object) -> Array:
+    """`value` if it is a finite floating array (rows, features) with at least one row."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        refuse(function, f"{name} to be a floating array", describe(value), TypeError)
+    if value.ndim != 2 or len(value) == 0:
+        refuse(function, f"{name} of shape (rows >= 1, features)", value.shape)
+    if not np.isfinite(value).all():
+        refuse(function, f"{name} to be finite", "NaN or infinity in it")
+    return value
+
+
+def sklearn(function: str, module: str) -> Any:
+    """`sklearn.<module>`, or one sentence that says how to get it."""
+    try:
+        return importlib.import_module(f"sklearn.{module}")
+    except ModuleNotFoundError as error:
+        if error.name != "sklearn":
+            raise  # scikit-learn is there, and what it misses is another matter
+        raise ModuleNotFoundError(
+            f"{function}: needs scikit-learn, which `pip install parity[data]` brings",
+            name="sklearn",
+        ) from None

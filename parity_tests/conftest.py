@@ -1,0 +1,22 @@
+"""Options of the suite."""
+
+import pytest
+import torch
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--device cuda runs the torch side of the catalog on a GPU."""
+    parser.addoption("--device", default="cpu", choices=("cpu", "cuda"), help="torch's side")
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """Where torch's side runs; cuda skips with a reason where there is none."""
+    chosen: str = request.config.getoption("--device")
+    if chosen == "cuda":
+        if not torch.cuda.is_available():
+            pytest.skip("--device cuda: torch finds no CUDA device on this machine")
+        from torch_ref.training.precision import set_precision
+
+        set_precision("fp32")
+    return chosen

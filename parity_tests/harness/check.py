@@ -1,0 +1,339 @@
+"""The checks of one catalog entry: what parity means.
+
+For each case, in the dtype of the run, in training and in evaluation mode:
+
+1. state_dict keys, shapes, dtypes and `repr`          5. ten steps with SGD, Adam and AdamW (float64)
+2. outputs, and buffers afterwards                     6. purity: inputs and cotangents are read-only, a backward
+3. gradients of the inputs under a random cotangent       run again gives the same, also with another forward between
+4. gradients of the parameters, by name                7. finite differences (float64); 8. non-contiguous inputs
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+import scratch
+from parity_tests.harness import twin
+from parity_tests.harness.compare import Comparison, close, nonzero, same
+from parity_tests.harness.draw import Array, Draw
+from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Optim
+from scratch.gradcheck import gradcheck
+from scratch.random import Generator
+
+TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+def check(entry: Entry, dtype: Any = np.float64, device: str = "cpu") -> list[Comparison]:
+    """Run every comparison of an entry; an exception on either side is a failed comparison, not the end of the run.
+
+    Args:
+        entry: from the catalog.
+        dtype: float64 or float32.
+        device: where the torch side runs.
+    """
+    dtype = np.dtype(dtype)
+    results: list[Comparison] = []
+    runs: list[tuple[str, Callable[[], list[Comparison]]]] = []
+    if isinstance(entry, Optim):
+        for options in entry.options:
+            text = ", ".join(f"{k}={v}" for k, v in options.items()) or "defaults"
+            runs.append((text, lambda o=options: check_optimizer(entry, dict(o), dtype, device)))  # type: ignore[misc]  # defaults bind the loop variable
+    elif isinstance(entry, Layer):
+        for case in entry.cases:
+            for mode in case.modes:
+                label = f"{case.name}, {mode}"
+                runs.append((label, lambda c=case, m=mode: check_layer(entry, c, m, dtype, device)))  # type: ignore[misc]  # as above
+    else:
+        for case in entry.cases:
+            runs.append((case.name, lambda c=case: check_op(entry, c, dtype, device)))  # type: ignore[misc]  # as above
+    for label, run in runs:
+        try:
+            found = run()
+        except Exception as error:
+            found = [Comparison("run", np.inf, 0, note=f"{type(error).__name__}: {error}")]
+        results += [dataclasses.replace(c, what=f"[{label}] {c.what}") for c in found]
+    return results
+
+
+def check_op(
+    entry: Op, case: Case, dtype: np.dtype[Any], device: str, thorough: bool = True
+) -> list[Comparison]:
+    """Checks 2 and 3 of a function, and if `thorough` 6, 7 and 8 and that no gradient is vacuous."""
+    draw = Draw(f"{entry.name}/{case.name}", dtype)
+    call = twin.in_signature_order(entry.scratch, case.make(draw))
+    names = twin.leaf_names(entry.scratch, call)
+    inputs = twin.plain(call)
+    output, backward = entry.scratch(*inputs.args, **inputs.kwargs)
+    dys = twin.cotangents(draw, twin.as_tuple(output))
+    gradients = twin.as_tuple(twin.scratch_backward(output, backward, dys))
+
+    def on_torch(wanted: torch.dtype | None) -> tuple[list[Array], list[Array]]:
+        leaves: list[torch.Tensor] = []
+        tensors = twin.to_torch(call, device, wanted, leaves)
+        ys = twin.as_tuple(entry.torch(*tensors.args, **tensors.kwargs))
+        return [twin.numpy(y) for y in ys], twin.torch_gradients(ys, leaves, dys)
+
+    c = case.c or entry.c
+    zero = case.zero if thorough else None
+    results = _compare_sides(output, gradients, names, on_torch, zero, c, dtype)
+    if not thorough:
+        return results
+
+    again = twin.as_tuple(twin.scratch_backward(output, backward, dys))
+    results.append(_equal("backward twice", again, gradients))
+    other = case.make(Draw(f"{entry.name}/{case.name}/other", dtype))
+    other = twin.plain(twin.in_signature_order(entry.scratch, other))
+    other_output, other_backward = entry.scratch(*other.args, **other.kwargs)
+    twin.scratch_backward(
+        other_output, other_backward, twin.cotangents(draw, twin.as_tuple(other_output))
+    )
+    late = twin.as_tuple(twin.scratch_backward(output, backward, dys))
+    results.append(_equal("backward after another call", late, gradients))
+
+    views = twin.map_call(
+        lambda v: twin.strided(v) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v, inputs
+    )
+    view_output, view_backward = entry.scratch(*views.args, **views.kwargs)
+    view_gradients = twin.as_tuple(twin.scratch_backward(view_output, view_backward, dys))
+    results += _compare_arrays("non-contiguous: output", view_output, output, c)
+    results += _compare_arrays("non-contiguous: gradients", view_gradients, gradients, c)
+    if dtype == np.float64:
+        constant = [
+            name
+            for name in twin.named_arguments(entry.scratch, inputs)
+            if twin.is_floating(twin.named_arguments(entry.scratch, inputs)[name])
+            and name not in names
+        ]
+        results.append(_finite_differences(entry.scratch, inputs, constant))
+    return results
+
+
+def check_layer(
+    entry: Layer,
+    case: Case,
+    mode: str,
+    dtype: np.dtype[Any],
+    device: str,
+    thorough: bool = True,
+) -> list[Comparison]:
+    """Checks 1 to 4 of a module in one mode, and if `thorough` the others and that no gradient is vacuous."""
+    draw = Draw(f"{entry.name}/{case.name}/{mode}", dtype)
+    ours, theirs = build_twins(entry, case, dtype, device, draw)
+    ours.train(mode == "train")
+    theirs.train(mode == "train")
+    results = [
+        same("state_dict keys", list(ours.state_dict()), list(theirs.state_dict())),
+        same("repr", repr(ours), repr(theirs)),
+        *(
+            same(f"dtype of {name}", ours.state_dict()[name].dtype, twin.numpy(value).dtype)
+            for name, value in theirs.state_dict().items()
+        ),
+    ]
+    call = twin.in_signature_order(ours.forward, case.make(draw))
+    names = twin.leaf_names(ours.forward, call)
+    inputs = twin.plain(call)
+    start = theirs.state_dict()
+    start = {name: value.clone() for name, value in start.items()}
+
+    _seed(ours, case)
+    output, backward = ours(*inputs.args, **inputs.kwargs)
+    dys = twin.cotangents(draw, twin.as_tuple(output))
+    gradients = list(twin.as_tuple(twin.scratch_backward(output, backward, dys)))
+    if not names:  # a module over indices has no input gradient to return
+        gradients = [g for g in gradients if g is not None]
+    parameters = dict(ours.named_parameters())
+    for p in parameters.values():
+        if p.grad is not None:
+            p.grad.flags.writeable = False
+    gradients += [p.grad for p in parameters.values()]
+    names = [*names, *parameters]
+
+    def on_torch(wanted: torch.dtype | None) -> tuple[list[Array], list[Array]]:
+        theirs.to(wanted or TORCH_DTYPE[dtype])
+        theirs.load_state_dict(start)
+        leaves: list[torch.Tensor] = []
+        tensors = twin.to_torch(call, device, wanted, leaves)
+        torch.manual_seed(0)
+        ys = twin.as_tuple(theirs(*tensors.args, **tensors.kwargs))
+        found = twin.torch_gradients(ys, [*leaves, *theirs.parameters()], dys)
+        return [twin.numpy(y) for y in ys], found
+
+    c = case.c or entry.c
+    zero = case.zero if thorough else None
+    results += _compare_sides(output, tuple(gradients), names, on_torch, zero, c, dtype)
+    for name, buffer in theirs.to(TORCH_DTYPE[dtype]).named_buffers():
+        limit = c if dtype == np.float64 else 8
+        results.append(
+            close(f"buffer {name}", dict(ours.named_buffers())[name], twin.numpy(buffer), c=limit)
+        )
+    if not thorough:
+        return results
+
+    first = [p.grad for p in parameters.values()]
+    twin.scratch_backward(output, backward, dys)
+    twice = [p.grad for p in parameters.values()]
+    expected = [None if g is None else g + g for g in first]
+    results.append(_equal("second backward accumulates", tuple(twice), tuple(expected)))
+    ours.zero_grad()
+    if dtype == np.float64:
+        results.append(_finite_differences(ours, inputs, []))
+        if mode == "train" and entry.steps and parameters:
+            results += _ten_steps(entry, case, dtype, device)
+    return results
+
+
+def build_twins(
+    entry: Layer, case: Case, dtype: np.dtype[Any], device: str, draw: Draw
+) -> tuple[scratch.nn.Module, torch.nn.Module]:
+    """Both modules with the same values, moved off their start."""
+    init = twin.map_call(
+        lambda v: v.detach() if isinstance(v, torch.Tensor) else v,
+        twin.to_torch(case.init, device, None, []),
+    )
+    theirs = entry.torch(*init.args, **init.kwargs).to(TORCH_DTYPE[dtype]).to(device)
+    with torch.no_grad():
+        twin.move_off_start(theirs, draw)
+    arguments = twin.plain(case.init)
+    ours = entry.scratch(*arguments.args, **arguments.kwargs).to(dtype)
+    ours.load_state_dict(twin.arrays(theirs.state_dict()))
+    return ours, theirs
+
+
+def _ten_steps(
+    entry: Layer, case: Case, dtype: np.dtype[Any], device: str
+) -> list[Comparison]:
+    """Ten steps down sum(dy * y) with each optimizer, weight decay on, the learning rate cut in between."""
+    results = []
+    for name, options in (
+        ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}),
+        ("Adam", {"lr": 0.02, "weight_decay": 0.01}),
+        ("AdamW", {"lr": 0.02, "weight_decay": 0.1}),
+    ):
+        draw = Draw(f"{entry.name}/{case.name}/steps", dtype)
+        ours, theirs = build_twins(entry, case, dtype, device, draw)
+        optimizer = getattr(scratch.optim, name)(ours.parameters(), **options)
+        reference = getattr(torch.optim, name)(theirs.parameters(), **options)
+        call = case.make(draw)
+        inputs, tensors = twin.plain(call), twin.to_torch(call, device, None, [])
+        for step in range(10):
+            if step == 5:
+                optimizer.param_groups[0]["lr"] *= 0.1
+                reference.param_groups[0]["lr"] *= 0.1
+            _seed(ours, case)
+            torch.manual_seed(0)
+            output, backward = ours(*inputs.args, **inputs.kwargs)
+            dys = twin.cotangents(draw, twin.as_tuple(output))
+            ours.zero_grad()
+            twin.scratch_backward(output, backward, dys)
+            optimizer.step()
+            ys = twin.as_tuple(theirs(*tensors.args, **tensors.kwargs))
+            reference.zero_grad()
+            total = sum((y * torch.from_numpy(np.array(dy)).to(y)).sum() for y, dy in zip(ys, dys, strict=True) if dy is not None)
+            total.backward()  # type: ignore[union-attr]  # some output is differentiable
+            reference.step()
+        for key, parameter in ours.named_parameters():
+            expected = twin.numpy(dict(theirs.named_parameters())[key])
+            results.append(close(f"{key} after 10 steps of {name}", parameter.data, expected, c=1000))
+    return results
+
+
+SHAPES = ((3, 4), (5,), (), (0, 2))
+GRADIENT_SCALES = (1.0, 1e-7, 1e6, 0.0, 1e-3)
+
+
+def check_optimizer(
+    entry: Optim, options: dict[str, Any], dtype: np.dtype[Any], device: str
+) -> list[Comparison]:
+    """Fifty steps on the same random gradients: tiny, huge, zero and missing ones, the learning rate cut on the way."""
+    draw = Draw(f"{entry.name}/{sorted(options)}", dtype)
+    start = [draw.normal(*shape) for shape in SHAPES]
+    ours = [scratch.nn.Parameter(p.copy()) for p in start]
+    theirs = [torch.nn.Parameter(torch.from_numpy(np.array(p)).to(device)) for p in start]
+    optimizer = entry.scratch(ours, **options)
+    reference = entry.torch(theirs, **options)
+    results = []
+    for step in range(50):
+        if step == 25:
+            optimizer.param_groups[0]["lr"] *= 0.1
+            reference.param_groups[0]["lr"] *= 0.1
+        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+            missing = i == 1 and 10 <= step < 15
+            gradient = draw.normal(*p.shape, scale=GRADIENT_SCALES[(step // 3) % 5])
+            p.grad = None if missing else gradient
+            q.grad = None if missing else torch.from_numpy(gradient.copy()).to(device)
+        optimizer.step()
+        reference.step()
+        if step in (0, 1, 9, 24, 49):
+            for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+                what = f"parameter {i} after {step + 1} steps"
+                # In float32 both sides round at every step: no truth to compare with, so the bound is wider.
+                limit = entry.c if dtype == np.float64 else 4 * (step + 1)
+                results.append(close(what, p.data, twin.numpy(q), c=limit))
+    return results
+
+
+def _seed(module: scratch.nn.Module, case: Case) -> None:
+    """Give every part that draws one common generator at the seed that torch's global one gets."""
+    if case.seeded:
+        generator = Generator(0)
+        for part in module.modules():
+            if hasattr(part, "generator"):
+                part.generator = generator
+
+
+def _compare_sides(
+    output: Any,
+    gradients: tuple[Any, ...],
+    names: list[str],
+    on_torch: Callable[[torch.dtype | None], tuple[list[Array], list[Array]]],
+    zero: tuple[str, ...] | None,
+    c: float,
+    dtype: np.dtype[Any],
+) -> list[Comparison]:
+    """Outputs and gradients against torch's; in float32 torch also runs in float64 for the truth.
+
+    `zero` names the gradients that are zero; every other one must not be. None leaves that question out.
+    """
+    truth_outputs: list[Array | None] = []
+    truth_gradients: list[Array | None] = []
+    if dtype == np.float32:
+        ys, gs = on_torch(torch.float64)
+        truth_outputs, truth_gradients = list(ys), list(gs)
+    outputs, expected = on_torch(None)
+    ours = twin.as_tuple(output)
+    results = [
+        same("number of outputs", len(ours), len(outputs)),
+        same("number of gradients", len(gradients), len(names)),
+    ]
+    if not all(r.passed for r in results):
+        return results
+    truth_outputs = truth_outputs or [None] * len(outputs)
+    truth_gradients = truth_gradients or [None] * len(expected)
+    for i, (y, t, truth) in enumerate(zip(ours, outputs, truth_outputs, strict=True)):
+        results.append(close(f"output {i}" if i else "output", y, t, c=c, truth=truth))
+    for name, g, t, truth in zip(names, gradients, expected, truth_gradients, strict=True):
+        results.append(close(f"gradient of {name}", g, t, c=c, truth=truth))
+        if zero is not None:
+            results.append(nonzero(f"gradient of {name}", t, name in zero))
+    return results
+
+
+def _compare_arrays(what: str, ours: Any, theirs: Any, c: float) -> list[Comparison]:
+    pairs = zip(twin.as_tuple(ours), twin.as_tuple(theirs), strict=True)
+    return [close(what, a, np.asarray(b), c=c) for a, b in pairs]
+
+
+def _equal(what: str, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> Comparison:
+    equal = all(
+        (a is None) == (b is None) and (a is None or np.array_equal(a, b, equal_nan=True))
+        for a, b in zip(ours, theirs, strict=True)
+    )
+    return Comparison(what, 0, 0, note="" if equal else "not the same numbers")
+
+
+def _finite_differences(function: Any, inputs: Call, constant: list[str]) -> Comparison:
+    report = gradcheck(function, *inputs.args, constant=tuple(constant), **inputs.kwargs)
+    return Comparison("finite differences", 0, 0, note="" if report.passed else str(report))

@@ -1,0 +1,274 @@
+"""PyTorch's own test databases, driven against `scratch`.
+
+The torch wheel ships the samples that PyTorch tests itself with: `module_db` (constructor and forward arguments of
+torch.nn's modules, and arguments that must be refused) and `op_db` (arguments of torch.nn.functional's functions). They
+are private and move between releases; this file is the only one that touches them.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import scratch
+from parity_tests.harness import twin
+from parity_tests.harness.check import TORCH_DTYPE, check_layer, check_op
+from parity_tests.harness.compare import Comparison
+from parity_tests.harness.entry import Call, Case, Const, Layer, Op
+from scratch.nn import functional as F  # noqa: N812
+from scratch.random import Generator
+
+try:
+    from torch.testing._internal.common_methods_invocations import op_db
+    from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
+except ImportError as error:  # pragma: no cover
+    raise ImportError(
+        f"PyTorch's test databases are not where torch 2.13 keeps them (this is torch {torch.__version__}): {error}"
+    ) from error
+
+# Functions of op_db without the prefix nn.functional. that scratch.nn.functional has too.
+PLAIN_NAMES = ("flatten", "log_softmax", "sigmoid", "softmax", "tanh", "unflatten")
+# op_db seeds torch with this before every call of an op that draws.
+DATABASE_SEED = 42
+
+
+@dataclass
+class Tally:
+    """What ran of one module class or function.
+
+    Attributes:
+        name: torch's name.
+        ran: samples that ran.
+        failures: what failed, with the sample's number.
+    """
+
+    name: str
+    ran: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> int:
+        """Samples without a failure."""
+        return self.ran - len(self.failures)
+
+
+def _differentiable(call: Call, run: Callable[[Call], Any]) -> Call:
+    """The call as arrays, with those that torch does not differentiate marked constant.
+
+    Torch is asked one floating argument at a time: an error or a missing gradient says no.
+    """
+
+    def differentiates(position: int) -> bool:
+        seen: list[torch.Tensor] = []
+
+        def leaf(value: Any) -> Any:
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                value = value.detach().clone()
+                seen.append(value)
+                if len(seen) == position + 1:
+                    value.requires_grad_()
+            return value
+
+        try:
+            ys = [y for y in twin.as_tuple(run(twin.map_call(leaf, call))) if y.requires_grad]
+            leaf_tensor = seen[position]
+            total = sum((y * torch.ones_like(y)).sum() for y in ys)
+            if not ys or torch.autograd.grad(total, leaf_tensor, allow_unused=True)[0] is None:  # type: ignore[arg-type]  # ys is not empty
+                return False
+        except (RuntimeError, ValueError):
+            return False
+        return True
+
+    count = 0
+
+    def convert(value: Any) -> Any:
+        nonlocal count
+        if not isinstance(value, torch.Tensor):
+            return _twin_of(value)
+        array = twin.numpy(value).copy()
+        if not value.is_floating_point():
+            return array
+        count += 1
+        return array if differentiates(count - 1) else Const(array)
+
+    return twin.map_call(convert, call)
+
+
+def _twin_of(value: Any) -> Any:
+    """A torch dtype, module or function among the arguments, as scratch has it."""
+    if isinstance(value, torch.dtype):
+        return {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}.get(value, value)
+    if isinstance(value, torch.nn.Module):
+        # Modules as arguments (distances) have plain attributes only, named like their arguments.
+        known = inspect.signature(getattr(scratch.nn, type(value).__name__)).parameters
+        return getattr(scratch.nn, type(value).__name__)(
+            **{k: v for k, v in vars(value).items() if k in known}
+        )
+    if callable(value) and hasattr(F, getattr(value, "__name__", "")):
+        return getattr(F, value.__name__)
+    return value
+
+
+def _drop_place(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in kwargs.items() if k not in ("device", "dtype")}
+
+
+def absent_modules() -> list[str]:
+    """Classes of module_db that scratch.nn does not have yet."""
+    return [info.name for info in module_db if not hasattr(scratch.nn, info.name.split(".")[-1])]
+
+
+def present_modules() -> list[str]:
+    """Classes of module_db that scratch.nn has."""
+    return [info.name for info in module_db if hasattr(scratch.nn, info.name.split(".")[-1])]
+
+
+def present_functions() -> list[str]:
+    """Functions of op_db that scratch.nn.functional has."""
+    return sorted({info.name for info in _functions() if hasattr(F, info.name.split(".")[-1])})
+
+
+def absent_functions() -> list[str]:
+    """Functions of op_db under nn.functional that scratch.nn.functional does not have yet."""
+    return sorted({info.name for info in _functions() if not hasattr(F, info.name.split(".")[-1])})
+
+
+def _functions() -> Iterator[Any]:
+    for info in op_db:
+        if info.name.startswith("nn.functional.") or info.name in PLAIN_NAMES:
+            yield info
+
+
+def run_module(name: str, dtype: Any, training: bool) -> Tally:
+    """Every sample of one module class: keys, outputs, gradients of inputs and parameters, buffers."""
+    info = next(info for info in module_db if info.name == name)
+    ours = getattr(scratch.nn, name.split(".")[-1])
+    tally = Tally(name)
+    torch.manual_seed(0)
+    samples = info.module_inputs_func(
+        info, device="cpu", dtype=TORCH_DTYPE[np.dtype(dtype)], requires_grad=True, training=training
+    )
+    for number, sample in enumerate(samples):
+        arguments, forward = sample.constructor_input, sample.forward_input
+        init_kwargs = _drop_place(arguments.kwargs)
+        init = twin.map_call(
+            lambda v: Const(twin.numpy(v).copy()) if isinstance(v, torch.Tensor) else v,
+            Call(*arguments.args, **init_kwargs),
+        )
+        module = info.module_cls(*arguments.args, **init_kwargs)
+        module = module.to(TORCH_DTYPE[np.dtype(dtype)]).train(training)
+        call = Call(*forward.args, **forward.kwargs)
+        make = _differentiable(call, lambda c, m=module: m(*c.args, **c.kwargs))  # type: ignore[misc]  # the default binds the loop variable
+        # Functions among the constructor's arguments (distances) have a twin each.
+        entry = Layer(
+            name,
+            lambda *a, **k: ours(*map(_twin_of, a), **{n: _twin_of(v) for n, v in k.items()}),
+            info.module_cls,
+            (),
+            "torch.testing",
+        )
+        case = Case(sample.desc or str(number), lambda d, m=make: m, init=init)
+        mode = "train" if training else "eval"
+        _count(tally, number, lambda e=entry, c=case: check_layer(e, c, mode, np.dtype(dtype), "cpu", False))  # type: ignore[misc]  # as above
+    return tally
+
+
+def run_module_errors(name: str) -> Tally:
+    """Every input that torch refuses must be refused with ValueError or TypeError."""
+    info = next(info for info in module_db if info.name == name)
+    ours = getattr(scratch.nn, name.split(".")[-1])
+    tally = Tally(name)
+    if info.module_error_inputs_func is None:
+        return tally
+    for training in (True, False):
+        samples = info.module_error_inputs_func(
+            info, device="cpu", dtype=torch.float64, requires_grad=False, training=training
+        )
+        for number, sample in enumerate(samples):
+            arguments = sample.module_error_input.constructor_input
+            forward = sample.module_error_input.forward_input
+            tally.ran += 1
+
+            def convert(value: Any) -> Any:
+                return twin.numpy(value).copy() if isinstance(value, torch.Tensor) else value
+
+            init = twin.map_call(convert, Call(*arguments.args, **_drop_place(arguments.kwargs)))
+            refused = False
+            try:
+                module = ours(*init.args, **init.kwargs).to(np.float64).train(training)
+            except (ValueError, TypeError):
+                refused = sample.error_on == ModuleErrorEnum.CONSTRUCTION_ERROR
+            else:
+                if sample.error_on != ModuleErrorEnum.CONSTRUCTION_ERROR:
+                    call = twin.map_call(convert, Call(*forward.args, **forward.kwargs))
+                    try:
+                        module(*call.args, **call.kwargs)
+                    except (ValueError, TypeError):
+                        refused = True
+            if not refused:
+                tally.failures.append(f"error input {number}: accepted ({sample.error_regex})")
+    return tally
+
+
+def run_function(name: str, dtype: Any) -> Tally:
+    """Every sample of one function, all variants: outputs and gradients."""
+    function = getattr(F, name.split(".")[-1])
+    draws = "generator" in inspect.signature(function).parameters
+    tally = Tally(name)
+    torch.manual_seed(0)
+
+    def ours(*args: Any, **kwargs: Any) -> Any:
+        if name.endswith(("embedding", "embedding_bag")):  # op_db gives the weight first
+            args = (args[1], args[0], *args[2:])
+        return function(*args, **kwargs, **({"generator": Generator(DATABASE_SEED)} if draws else {}))
+
+    for info in _functions():
+        if info.name != name:
+            continue
+        try:
+            samples = list(info.sample_inputs("cpu", TORCH_DTYPE[np.dtype(dtype)], requires_grad=True))
+        except RuntimeError:  # a variant for other dtypes (complex)
+            continue
+        for sample in samples:
+            call = Call(sample.input, *sample.args, **sample.kwargs)
+            theirs = _on_torch(info.op)
+            make = _differentiable(call, lambda c, t=theirs: t(*c.args, **c.kwargs))  # type: ignore[misc]  # the default binds the loop variable
+            case = Case(str(tally.ran), lambda d, m=make: m)
+            entry = Op(name, ours, theirs, (case,), "torch.testing")
+            _count(tally, tally.ran, lambda e=entry, c=case: check_op(e, c, np.dtype(dtype), "cpu", False))  # type: ignore[misc]  # as above
+    return tally
+
+
+def _on_torch(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The torch function under arguments whose dtypes, modules and functions are scratch's."""
+
+    def back(value: Any) -> Any:
+        if isinstance(value, np.dtype):
+            return TORCH_DTYPE[value]
+        if isinstance(value, scratch.nn.Module):
+            known = inspect.signature(type(value)).parameters
+            arguments = {k: v for k, v in vars(value).items() if k in known}
+            return getattr(torch.nn, type(value).__name__)(**arguments)
+        if callable(value) and getattr(value, "__module__", "").startswith("scratch"):
+            return getattr(torch.nn.functional, value.__name__)
+        return value
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return function(*map(back, args), **{k: back(v) for k, v in kwargs.items()})
+
+    return run
+
+
+def _count(tally: Tally, number: int, run: Callable[[], list[Comparison]]) -> None:
+    tally.ran += 1
+    try:
+        failed = [str(c) for c in run() if not c.passed]
+    except Exception as error:
+        failed = [f"{type(error).__name__}: {error}"]
+    if failed:
+        tally.failures.append(f"sample {number}: " + "; ".join(failed))
+
+
