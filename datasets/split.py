@@ -41,7 +41,9 @@ def train_test_split(
     name = "train_test_split"
     for label, array in (("x", x), ("y", y)):
         if not isinstance(array, np.ndarray) or array.ndim == 0:
-            check.refuse(name, f"{label} to be an array with rows", check.describe(array), TypeError)
+            check.refuse(
+                name, f"{label} to be an array with rows", check.describe(array), TypeError
+            )
     if len(x) != len(y):
         check.refuse(name, "as many rows in y as in x", f"{len(y)} and {len(x)}")
     share = check.number(name, "test_size", test_size, 0, 1, open_low=True, open_high=True)

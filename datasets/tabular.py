@@ -1,12 +1,12 @@
 """Real data that comes with scikit-learn, so that nothing is downloaded.
 
-    iris            (150, 4)    3 classes    Fisher 1936
-    wine            (178, 13)   3 classes    Forina et al. 1988
-    breast_cancer   (569, 30)   2 classes    Wolberg, Street & Mangasarian 1993
-    diabetes        (442, 10)   regression   Efron, Hastie, Johnstone & Tibshirani 2004
-    digits          (1797, 64)  10 classes   Alpaydin & Kaynak 1998, UCI
+iris            (150, 4)    3 classes    Fisher 1936
+wine            (178, 13)   3 classes    Forina et al. 1988
+breast_cancer   (569, 30)   2 classes    Wolberg, Street & Mangasarian 1993
+diabetes        (442, 10)   regression   Efron, Hastie, Johnstone & Tibshirani 2004
+digits          (1797, 64)  10 classes   Alpaydin & Kaynak 1998, UCI
 
-    shapes     x (n, features) float64   y (n,) int64 for classes, (n, 1) float64 for regression
+shapes     x (n, features) float64   y (n,) int64 for classes, (n, 1) float64 for regression
 """
 
 from dataclasses import dataclass
@@ -76,9 +76,7 @@ def breast_cancer() -> Dataset:
 
     Source: Wolberg, Street & Mangasarian 1993; UCI.
     """
-    return _classes(
-        "breast_cancer", "Wolberg, Street & Mangasarian 1993 (UCI, scikit-learn)"
-    )
+    return _classes("breast_cancer", "Wolberg, Street & Mangasarian 1993 (UCI, scikit-learn)")
 
 
 def digits() -> Dataset:

@@ -48,5 +48,3 @@ def test_bad_input_is_refused(refusal: Refusal) -> None:
     message = str(caught.value)
     assert message.startswith(refusal.name), message
     assert ": expected " in message and ", got " in message, message
-
-

@@ -50,7 +50,10 @@ def test_signature_is_torchs(name: str, ours: Any, theirs: Any) -> None:
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     }
     kept = [pair for pair in mine if pair in reference or pair[0] not in extra]
-    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in inspect.signature(theirs).parameters.values()):
+    if any(
+        p.kind is inspect.Parameter.VAR_POSITIONAL
+        for p in inspect.signature(theirs).parameters.values()
+    ):
         return  # *args: nothing to compare
     assert kept == reference
 

@@ -1,24 +1,26 @@
-"""Random numbers as torch's CPU generator draws them.          Matsumoto & Nishimura 1998 (MT19937)
+"""Random numbers as torch's CPU generator draws them.   Matsumoto & Nishimura 1998 (MT19937)
 
-A `Generator` is passed to whatever draws; there is no global one. The same seed gives the same numbers as
-`torch.manual_seed(seed)`, draw after draw, because each draw takes as many 32-bit words w from the Mersenne twister:
+A `Generator` is passed to whatever draws; there is no global one. The same seed gives the same
+numbers as `torch.manual_seed(seed)`, draw after draw, because each draw takes the same 32-bit
+words w from the Mersenne twister.
 
-    unit       float32 (w mod 2^24) / 2^24          float64 ((w1 2^32 + w2) mod 2^53) / 2^53        in [0, 1)
-    uniform    u (high - low) + low, rounded once; high itself becomes low
-    normal     float32, float64 from 16 numbers on: blocks of 16, r = sqrt(-2 log(1 - u[j])), a = 2 pi u[j + 8],
-               z[j] = r cos a, z[j + 8] = r sin a; if 16 does not divide the size, the last 16 numbers are drawn anew.
-               below 16: float64 pairs, r = sqrt(-2 log(1 - u2)), a = 2 pi u1, r cos a then r sin a; an unused
-               second half waits for the next draw of this kind
-    bernoulli  u < p, u in float64 for a number p, in p's dtype for an array
-    randint    w mod (high - low) + low, of 64 bits from a range of 2^28 on
+    unit       float32: (w mod 2^24) / 2^24     float64: ((2^32 w1 + w2) mod 2^53) / 2^53
+    uniform    u (high - low) + low, rounded once; `high` itself becomes `low`
+    normal     from 16 numbers on, units u in blocks of 16 (Box & Muller 1958), j = 0 ... 7:
+                   r = sqrt(-2 log(1 - u[j]))   a = 2 pi u[j+8]   z[j], z[j+8] = r cos a, r sin a
+               and where 16 does not divide their number, the last 16 are drawn anew;
+               below 16, float64 pairs: r = sqrt(-2 log(1 - u2)), a = 2 pi u1, then r cos a,
+               r sin a; if only the first is needed, the second waits for the next such draw
+    bernoulli  u < p, u in float64 if p is a number, in p's dtype if it is an array
+    randint    w mod (high - low) + low, w of 64 bits where the range is 2^28 or more
     randperm   Fisher-Yates: position i swaps with i + w mod (n - i)
-    torch      all but normal equal bit for bit; normal to the rounding of log, cos and sin. On Intel processors torch
-               builds with MKL draw `bernoulli_(p)` with a number p, and so dropout, from another generator that one
-               word seeds; `bernoulli_(tensor)` draws as here everywhere. The CUDA generator is another one.
+    torch      equal bit for bit but for `normal`, which differs by the rounding of log, cos and
+               sin. Builds with MKL on Intel processors draw `bernoulli_(p)` with a number p, and
+               so dropout, from another generator that one word seeds; `bernoulli_(tensor)` is as
+               here on all of them. CUDA has another generator.
 """
 
 import math
-import operator
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -39,8 +41,8 @@ class Generator:
     """A stream of random numbers.
 
     Args:
-        seed: in [-2^63, 2^64), negative ones counting from 2^64 as in torch; the twister takes its low 32 bits.
-            None draws one from the operating system; `seed` tells which.
+        seed: in [-2^63, 2^64); a negative one counts from 2^64, and only the low 32 bits matter,
+            as in torch. None takes one from the operating system; the attribute tells which.
 
     Raises:
         TypeError: if the seed is not an integer.
@@ -59,10 +61,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Self:
         """Start again from `seed`."""
-        number = check.size("Generator.manual_seed", "seed", seed, low=-(2**63))
-        if number >= 2**64:
-            check.refuse("Generator.manual_seed", "seed < 2**64", number)
-        self.seed = number % 2**64
+        self.seed = _integer("Generator.manual_seed", "seed", seed, -(2**63), 2**64) % 2**64
         self._twister = np.random.RandomState(self.seed % 2**32)
         self._next_normal: float | None = None
         return self
@@ -128,7 +127,7 @@ class Generator:
 
     # Draws
 
-    def rand(self, *size: int, dtype: DTypeLike = np.float32) -> Array:
+    def rand(self, *size: Size, dtype: DTypeLike = np.float32) -> Array:
         """Uniform numbers in [0, 1).
 
         Args:
@@ -154,7 +153,7 @@ class Generator:
             Array of shape `size`.
 
         Raises:
-            ValueError: if the bounds are in the wrong order, or they or their distance are not finite in `dtype`.
+            ValueError: if high < low, or a bound or their distance is not finite in `dtype`.
         """
         shape = _shape("Generator.uniform", size)
         dtype = _floating("Generator.uniform", dtype)
@@ -165,7 +164,7 @@ class Generator:
         value = _fma(self._units(math.prod(shape), dtype), high - low, low).reshape(shape)
         return np.where(value == high, low, value)  # it can round up to the excluded end
 
-    def randn(self, *size: int, dtype: DTypeLike = np.float32) -> Array:
+    def randn(self, *size: Size, dtype: DTypeLike = np.float32) -> Array:
         """Normal numbers of mean 0 and variance 1.
 
         Args:
@@ -194,7 +193,7 @@ class Generator:
             std: their standard deviation, >= 0.
             size: shape of the result.
             dtype: float32 or float64.
-            contiguous: False draws pairs at any size, as torch does into a tensor that is not contiguous.
+            contiguous: False draws pairs at any size, as torch fills a non-contiguous tensor.
 
         Returns:
             Array of shape `size`.
@@ -239,7 +238,7 @@ class Generator:
     def bernoulli(
         self, p: float | Array, size: Size | None = None, dtype: DTypeLike | None = None
     ) -> Array:
-        """Ones with probability p and zeros: `torch.empty(size).bernoulli_(p)`, or `torch.bernoulli(p)`.
+        """Ones with probability p, else zeros: torch's `bernoulli(p)` and `bernoulli_(p)`.
 
         Args:
             p: in [0, 1]; a number, or a float32 or float64 array that broadcasts to `size`.
@@ -253,28 +252,29 @@ class Generator:
             ValueError: if a probability is outside [0, 1] or `p` does not broadcast to `size`.
         """
         name = "Generator.bernoulli"
-        if isinstance(p, np.ndarray):
-            p = check.floating(name, "p", p)
-            if not ((p >= 0) & (p <= 1)).all():
-                check.refuse(name, "every p in [0, 1]", check.describe(p))
-            draw = p.dtype
-        else:
+        if not isinstance(p, np.ndarray):
             p = np.asarray(check.number(name, "p", p, 0, 1))
-            draw, dtype = p.dtype, np.float32 if dtype is None else dtype
+            dtype = np.float32 if dtype is None else dtype
+        p = check.floating(name, "p", p)
+        if not ((p >= 0) & (p <= 1)).all():
+            check.refuse(name, "every p in [0, 1]", check.describe(p))
+        kind = p.dtype if dtype is None else np.dtype(dtype)
+        check.option(name, "dtype", kind, [np.dtype(t) for t in (np.float32, np.float64, np.bool_)])
         shape = p.shape if size is None else _shape(name, size)
-        if p.ndim > len(shape) or check.broadcastable(name, p=p, size=np.empty(shape)) != shape:
-            check.refuse(name, f"p to broadcast to {shape}", check.describe(p))
-        if dtype is not None and np.dtype(dtype) != np.bool_:
-            _floating(name, dtype)
-        ones = self._units(math.prod(shape), draw).reshape(shape) < p
-        return np.asarray(ones, draw if dtype is None else dtype)
+        if p.ndim > len(shape) or any(
+            n not in (1, m) for n, m in zip(p.shape[::-1], shape[::-1], strict=False)
+        ):
+            check.refuse(name, f"p to broadcast to {shape}", p.shape)
+        ones = self._units(math.prod(shape), p.dtype).reshape(shape) < p
+        return np.asarray(ones, kind)
 
     def randint(self, low: int, high: int, size: Size) -> Array:
         """Integers in [low, high): `torch.randint(low, high, size)`.
 
         Args:
             low: at least -2^63.
-            high: above `low`, at most 2^63 (with low = 0 this draws what `tensor.random_()` draws into int64).
+            high: above `low`, at most 2^63; (0, 2^63) is torch's `random_()` of an int64 tensor.
+                The whole of int64 is refused: torch draws it by another rule.
             size: shape of the result.
 
         Returns:
@@ -285,11 +285,10 @@ class Generator:
         """
         shape = _shape("Generator.randint", size)
         low = _integer("Generator.randint", "low", low, -(2**63), 2**63)
-        high = _integer("Generator.randint", "high", high, low + 1, 2**63 + 1)
+        end = min(2**63 + 1, low + 2**64)
+        high = _integer("Generator.randint", "high", high, low + 1, end)
         words = self._long_words if high - low >= 2**28 else self._words
-        offset = words(math.prod(shape)).astype(np.uint64)
-        if high - low < 2**64:
-            offset %= np.uint64(high - low)
+        offset = words(math.prod(shape)).astype(np.uint64) % np.uint64(high - low)
         return (offset + np.uint64(low % 2**64)).view(np.int64).reshape(shape)  # wraps, as it must
 
     def randperm(self, n: int) -> Array:
@@ -318,17 +317,18 @@ def _box_muller(u: Array) -> Array:
 
 
 def _fma(x: Array, y: Any, z: Any) -> Array:
-    """x y + z rounded once, as the processor's fused multiply-add that torch is compiled to; y and z of x's dtype."""
+    """x y + z rounded once, as by the fused multiply-add in torch's kernels; all of x's dtype."""
     if x.dtype == np.float32:
         return (x.astype(np.float64) * float(y) + float(z)).astype(np.float32)  # x y is exact
-    # float64: the product's and the sum's rounding errors (Dekker 1971; Knuth's two-sum), added last
+    # float64: the rounding errors of product (Dekker 1971) and sum (Knuth) are added last
     product = x * y
     x_high, y_high = _high(x), _high(y)
     x_low, y_low = x - x_high, y - y_high
     error = ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
     total = product + z
     kept = total - product
-    return total + (error + ((product - (total - kept)) + (z - kept)))
+    fused: Array = total + (error + ((product - (total - kept)) + (z - kept)))
+    return fused
 
 
 def _high(x: Any) -> Any:
@@ -337,7 +337,7 @@ def _high(x: Any) -> Any:
 
 
 def _shape(function: str, size: Any) -> tuple[int, ...]:
-    """`size` as a tuple of non-negative ints: from an int, a sequence, or a sequence alone in a tuple."""
+    """A shape from an int, a sequence of them, or such a sequence alone in a tuple."""
     if isinstance(size, tuple) and len(size) == 1 and isinstance(size[0], tuple | list):
         size = size[0]
     sizes = size if isinstance(size, tuple | list) else (size,)
@@ -356,4 +356,4 @@ def _integer(function: str, name: str, value: object, low: int, high: int) -> in
     n = check.size(function, name, value, low=low)
     if n >= high:
         check.refuse(function, f"{name} in [{low}, {high})", n)
-    return operator.index(n)
+    return n

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scratch.gradcheck import gradcheck
 
 import scratch
 from parity_tests.harness import twin
 from parity_tests.harness.compare import Comparison, close, nonzero, same
 from parity_tests.harness.draw import Array, Draw
 from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Optim
-from scratch.gradcheck import gradcheck
 from scratch.random import Generator
 
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
@@ -94,7 +94,8 @@ def check_op(
     results.append(_equal("backward after another call", late, gradients))
 
     views = twin.map_call(
-        lambda v: twin.strided(v) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v, inputs
+        lambda v: twin.strided(v) if isinstance(v, np.ndarray) and v.dtype.kind == "f" else v,
+        inputs,
     )
     view_output, view_backward = entry.scratch(*views.args, **views.kwargs)
     view_gradients = twin.as_tuple(twin.scratch_backward(view_output, view_backward, dys))
@@ -202,9 +203,7 @@ def build_twins(
     return ours, theirs
 
 
-def _ten_steps(
-    entry: Layer, case: Case, dtype: np.dtype[Any], device: str
-) -> list[Comparison]:
+def _ten_steps(entry: Layer, case: Case, dtype: np.dtype[Any], device: str) -> list[Comparison]:
     """Ten steps down sum(dy * y) with each optimizer, weight decay on, the learning rate cut in between."""
     results = []
     for name, options in (
@@ -231,12 +230,18 @@ def _ten_steps(
             optimizer.step()
             ys = twin.as_tuple(theirs(*tensors.args, **tensors.kwargs))
             reference.zero_grad()
-            total = sum((y * torch.from_numpy(np.array(dy)).to(y)).sum() for y, dy in zip(ys, dys, strict=True) if dy is not None)
+            total = sum(
+                (y * torch.from_numpy(np.array(dy)).to(y)).sum()
+                for y, dy in zip(ys, dys, strict=True)
+                if dy is not None
+            )
             total.backward()  # type: ignore[union-attr]  # some output is differentiable
             reference.step()
         for key, parameter in ours.named_parameters():
             expected = twin.numpy(dict(theirs.named_parameters())[key])
-            results.append(close(f"{key} after 10 steps of {name}", parameter.data, expected, c=1000))
+            results.append(
+                close(f"{key} after 10 steps of {name}", parameter.data, expected, c=1000)
+            )
     return results
 
 

@@ -105,5 +105,7 @@ def nonzero(what: str, theirs: Array, declared: bool) -> Comparison:
     zero = theirs.size > 0 and not np.any(theirs)
     if zero == declared or theirs.size == 0:
         return Comparison(what, 0, 0)
-    note = "zero on torch's side, so the case proves nothing" if zero else "declared zero, but is not"
+    note = (
+        "zero on torch's side, so the case proves nothing" if zero else "declared zero, but is not"
+    )
     return Comparison(what, 0, 0, note=note)

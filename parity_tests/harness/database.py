@@ -18,7 +18,7 @@ from parity_tests.harness import twin
 from parity_tests.harness.check import TORCH_DTYPE, check_layer, check_op
 from parity_tests.harness.compare import Comparison
 from parity_tests.harness.entry import Call, Case, Const, Layer, Op
-from scratch.nn import functional as F  # noqa: N812
+from scratch.nn import functional as F
 from scratch.random import Generator
 
 try:
@@ -100,7 +100,9 @@ def _differentiable(call: Call, run: Callable[[Call], Any]) -> Call:
 def _twin_of(value: Any) -> Any:
     """A torch dtype, module or function among the arguments, as scratch has it."""
     if isinstance(value, torch.dtype):
-        return {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}.get(value, value)
+        return {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}.get(
+            value, value
+        )
     if isinstance(value, torch.nn.Module):
         # Modules as arguments (distances) have plain attributes only, named like their arguments.
         known = inspect.signature(getattr(scratch.nn, type(value).__name__)).parameters
@@ -149,7 +151,11 @@ def run_module(name: str, dtype: Any, training: bool) -> Tally:
     tally = Tally(name)
     torch.manual_seed(0)
     samples = info.module_inputs_func(
-        info, device="cpu", dtype=TORCH_DTYPE[np.dtype(dtype)], requires_grad=True, training=training
+        info,
+        device="cpu",
+        dtype=TORCH_DTYPE[np.dtype(dtype)],
+        requires_grad=True,
+        training=training,
     )
     for number, sample in enumerate(samples):
         arguments, forward = sample.constructor_input, sample.forward_input
@@ -172,7 +178,11 @@ def run_module(name: str, dtype: Any, training: bool) -> Tally:
         )
         case = Case(sample.desc or str(number), lambda d, m=make: m, init=init)
         mode = "train" if training else "eval"
-        _count(tally, number, lambda e=entry, c=case: check_layer(e, c, mode, np.dtype(dtype), "cpu", False))  # type: ignore[misc]  # as above
+        _count(
+            tally,
+            number,
+            lambda e=entry, c=case: check_layer(e, c, mode, np.dtype(dtype), "cpu", False),
+        )  # type: ignore[misc]  # as above
     return tally
 
 
@@ -223,13 +233,17 @@ def run_function(name: str, dtype: Any) -> Tally:
     def ours(*args: Any, **kwargs: Any) -> Any:
         if name.endswith(("embedding", "embedding_bag")):  # op_db gives the weight first
             args = (args[1], args[0], *args[2:])
-        return function(*args, **kwargs, **({"generator": Generator(DATABASE_SEED)} if draws else {}))
+        return function(
+            *args, **kwargs, **({"generator": Generator(DATABASE_SEED)} if draws else {})
+        )
 
     for info in _functions():
         if info.name != name:
             continue
         try:
-            samples = list(info.sample_inputs("cpu", TORCH_DTYPE[np.dtype(dtype)], requires_grad=True))
+            samples = list(
+                info.sample_inputs("cpu", TORCH_DTYPE[np.dtype(dtype)], requires_grad=True)
+            )
         except RuntimeError:  # a variant for other dtypes (complex)
             continue
         for sample in samples:
@@ -238,7 +252,11 @@ def run_function(name: str, dtype: Any) -> Tally:
             make = _differentiable(call, lambda c, t=theirs: t(*c.args, **c.kwargs))  # type: ignore[misc]  # the default binds the loop variable
             case = Case(str(tally.ran), lambda d, m=make: m)
             entry = Op(name, ours, theirs, (case,), "torch.testing")
-            _count(tally, tally.ran, lambda e=entry, c=case: check_op(e, c, np.dtype(dtype), "cpu", False))  # type: ignore[misc]  # as above
+            _count(
+                tally,
+                tally.ran,
+                lambda e=entry, c=case: check_op(e, c, np.dtype(dtype), "cpu", False),
+            )  # type: ignore[misc]  # as above
     return tally
 
 
@@ -270,5 +288,3 @@ def _count(tally: Tally, number: int, run: Callable[[], list[Comparison]]) -> No
         failed = [f"{type(error).__name__}: {error}"]
     if failed:
         tally.failures.append(f"sample {number}: " + "; ".join(failed))
-
-

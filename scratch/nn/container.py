@@ -1,7 +1,7 @@
 """Containers: modules that hold modules, and the two that only change a shape.
 
-    Sequential   y = fn(...f2(f1(x)))       dx = f1'(f2'(...fn'(dy)))
-    Flatten, Unflatten, Identity            the backward is the inverse reshape
+Sequential   y = fn(...f2(f1(x)))       dx = f1'(f2'(...fn'(dy)))
+Flatten, Unflatten, Identity            the backward is the inverse reshape
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,16 +1,18 @@
 """Starting values for parameters, as torch.nn.init writes them.
 
-    fan        weight (out, in, ...): fan_in = in r, fan_out = out r, r = product of the other sizes
-    xavier     Var = gain^2 2 / (fan_in + fan_out)                                   Glorot & Bengio 2010
-    kaiming    Var = gain^2 / fan                                                    He et al. 2015, arXiv:1502.01852
-    uniform    U(-s, s) has variance s^2 / 3, so s = sqrt(3 Var)
-    orthogonal Q of a normal matrix's Q R, each column times the sign of R's diagonal Saxe et al. 2014, arXiv:1312.6120
-    sparse     normal, but a share of each column is zero                            Martens 2010
-    torch      draws in the order in which the tensor lies in memory, so w and w.T start differently. sparse_ draws its
-               zeros from the global generator even if one is given; here it is the given one.
+    fan         weight (out, in, ...), r = product of the others, fan_in = in r, fan_out = out r
+    xavier      Var = 2 gain^2 / (fan_in + fan_out)             Glorot & Bengio 2010
+    kaiming     Var = gain^2 / fan                              He et al. 2015, arXiv:1502.01852
+    uniform     U(-s, s) has variance s^2 / 3, so s = sqrt(3 Var)
+    orthogonal  Q R = normal matrix, Q times the signs of R's diagonal      Saxe et al. 2014
+    sparse      normal, but a share of each column is zero                  Martens 2010
+    torch       draws in the order in which the tensor lies in memory, so w and w.T start unlike;
+                its sparse_ takes the zeros' places from the global generator even where one is
+                given, here they come from the given one
 
-Every function writes into its first argument, a Parameter (whose `version` rises by one) or an array, and returns
-it. A `generator` of None is a fresh one. Arguments are checked before anything is drawn or written.
+Every function writes into its first argument, a Parameter (whose `version` rises by one) or an
+array, and returns it. A `generator` of None is a fresh one. Arguments are checked before anything
+is drawn or written.
 """
 
 import math
@@ -27,10 +29,8 @@ from scratch.random import Generator
 
 T = TypeVar("T", bound=Parameter | Array)
 
-_LINEAR = ("linear", "sigmoid") + tuple(
-    f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)
-)
-_NONLINEARITIES = (*_LINEAR, "tanh", "relu", "leaky_relu", "selu")
+_CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
+_NONLINEARITIES = ("linear", *_CONVOLUTIONS, "sigmoid", "tanh", "relu", "leaky_relu", "selu")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -123,8 +123,8 @@ def trunc_normal_(
 ) -> T:
     """Fill with N(mean, std^2) restricted to [a, b], by rejection.
 
-    Where [a, b] holds more than 0.3 of the distribution, normal numbers are drawn until all lie within. Else uniform
-    ones are accepted with probability density / peak density.
+    Where [a, b] holds more than 0.3 of the distribution, normal numbers are drawn until all lie
+    within. Else uniform ones are accepted with probability density / greatest density.
 
     Args:
         tensor: any shape.
@@ -149,7 +149,8 @@ def trunc_normal_(
     b = check.number("trunc_normal_", "b", b, low=a)
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
-            "trunc_normal_: the mean lies more than 2 std outside [a, b]; the values may be distributed wrongly",
+            "trunc_normal_: the mean lies more than 2 std outside [a, b]; "
+            "the values may be distributed wrongly",
             stacklevel=2,
         )
     share = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
@@ -229,7 +230,7 @@ def eye_(tensor: T) -> T:
 
 
 def dirac_(tensor: T, groups: int = 1) -> T:
-    """Fill with kernels that are 1 at their centre, so that a convolution passes on as many channels as it can.
+    """Fill with kernels that are 1 at the centre: convolution passes on as many channels as it can.
 
     Args:
         tensor: (out, in / groups, ...) with one to three kernel axes.
@@ -239,7 +240,7 @@ def dirac_(tensor: T, groups: int = 1) -> T:
         `tensor`.
 
     Raises:
-        ValueError: if it does not have 3 to 5 axes, the kernel is empty, or groups does not divide out.
+        ValueError: if it lacks 1 to 3 non-empty kernel axes, or groups does not divide out.
     """
     array = _array("dirac_", tensor)
     groups = check.size("dirac_", "groups", groups, low=1)
@@ -273,7 +274,8 @@ def xavier_uniform_(tensor: T, gain: float = 1.0, generator: Generator | None = 
         ValueError: if it has fewer than two axes, both fans are 0, or the gain is negative.
 
     Source:
-        Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, eq. 16.
+        Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward networks,
+        eq. 16.
     """
     array = _array("xavier_uniform_", tensor)
     generator = _source("xavier_uniform_", generator)
@@ -296,7 +298,8 @@ def xavier_normal_(tensor: T, gain: float = 1.0, generator: Generator | None = N
         ValueError: if it has fewer than two axes, both fans are 0, or the gain is negative.
 
     Source:
-        Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, eq. 12.
+        Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward networks,
+        eq. 12.
     """
     array = _array("xavier_normal_", tensor)
     generator = _source("xavier_normal_", generator)
@@ -372,10 +375,10 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: T, gain: float = 1, generator: Generator | None = None) -> T:
-    """Fill with gain times a random matrix whose rows or columns, whichever are fewer, are orthonormal.
+    """Fill with gain times a matrix whose rows or columns, whichever are fewer, are orthonormal.
 
     Args:
-        tensor: (rows, ...), seen as a matrix by flattening all but the first axis; an empty one is left alone.
+        tensor: (rows, ...), all other axes taken as one; an empty one is left alone.
         gain: the factor.
         generator: where the numbers come from.
 
@@ -386,8 +389,8 @@ def orthogonal_(tensor: T, gain: float = 1, generator: Generator | None = None) 
         ValueError: if it has fewer than two axes.
 
     Source:
-        Saxe et al. 2014, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks,
-        arXiv:1312.6120; the signs that make Q uniform: Mezzadri 2007, arXiv:math-ph/0609050.
+        Saxe et al. 2014, Exact solutions to the nonlinear dynamics of learning in deep linear
+        neural networks, arXiv:1312.6120; the signs: Mezzadri 2007, arXiv:math-ph/0609050.
     """
     array = _array("orthogonal_", tensor)
     generator = _source("orthogonal_", generator)

@@ -1,8 +1,9 @@
 """Affine maps.
 
-    Linear     y = x W^T + b        dx = dy W        dW = dy^T x        db = sum dy
-    shapes     x (..., in)   W (out, in)   b (out,)   y (..., out)      sums over all leading axes
-    torch      starts W and b from U(-1/sqrt(in), 1/sqrt(in)), written as kaiming_uniform(a=sqrt(5)); not He, not Glorot
+Linear     y = x W^T + b        dx = dy W        dW = dy^T x        db = sum dy
+shapes     x (..., in)   W (out, in)   b (out,)   y (..., out)      sums over all leading axes
+torch      starts W and b from U(-1/sqrt(in), 1/sqrt(in)), written as kaiming_uniform(a=sqrt(5));
+           not He, not Glorot
 """
 
 import math
@@ -43,18 +44,20 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
     if bias is not None:
         bias = check.floating("linear", "bias", bias, like=x)
         check.shape("linear", "bias", bias, weight.shape[:-1])
-    y = x @ weight.T
+    lead, out = x.shape[:-1], weight.shape[:-1]
+    n = math.prod(lead)
+    rows = x.reshape(n, x.shape[-1])
+    y = rows @ weight.T
     if bias is not None:
         y += bias
 
     def backward(dy: Array) -> tuple[Array, ...]:
-        rows = x.reshape(-1, x.shape[-1])
-        drows = dy.reshape(-1, *weight.shape[:-1])
-        dx = dy @ weight if weight.ndim == 2 else dy[..., None] * weight
-        grads = dx, drows.T @ rows
-        return grads if bias is None else (*grads, drows.sum(0))
+        drows = dy.reshape(n, *out)
+        dx = drows @ weight if out else drows[:, None] * weight
+        grads = dx.reshape(x.shape), drows.T @ rows
+        return grads if bias is None else (*grads, np.asarray(drows.sum(0)))
 
-    return y, backward
+    return y.reshape(*lead, *out), backward
 
 
 class Linear(Module):
@@ -99,6 +102,7 @@ class Linear(Module):
         y, linear_back = linear(input, self.weight.data, value(self.bias))
 
         def backward(dy: Array) -> Array:
+            dx: Array
             dx, dweight, *dbias = linear_back(dy)
             self.weight.accumulate(dweight)
             if self.bias is not None:
@@ -108,4 +112,5 @@ class Linear(Module):
         return y, backward
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={bias}"

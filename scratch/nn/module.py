@@ -94,12 +94,14 @@ class Module:
     _buffer_names: Mapping[str, bool] = {}  # name -> persistent
     _forward_hooks: tuple[ForwardHook, ...] = ()
     _backward_hooks: tuple[BackwardHook, ...] = ()
+    # Parameters whose values no backward of the class reads, so that they may change before it.
+    _unread: ClassVar[frozenset[str]] = frozenset()
     forward: ClassVar[Callable[..., tuple[Any, Backward]]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Backward]:
         """Run `forward`; the backward that comes back refuses to run over parameters changed since."""
         output, backward = self.forward(*args, **kwargs)
-        versions = [(n, p, p.version) for n, p in self._own(Parameter)]
+        versions = [(n, p, p.version) for n, p in self._own(Parameter) if n not in self._unread]
         for forward_hook in self._forward_hooks:
             forward_hook(self, args, output)
         if not versions and not self._backward_hooks:

@@ -37,7 +37,7 @@ def op(function: Callable[P, tuple[T, Backward]]) -> Callable[P, tuple[T, Backwa
         def checked_backward(*dy: Any) -> Any:
             if not dy and spec == ((), spec[1]):
                 dy = (1.0,)
-            if not several and len(dy) != 1 or several and len(dy) != len(spec):
+            if (not several and len(dy) != 1) or (several and len(dy) != len(spec)):
                 expected = len(spec) if several else 1
                 refuse(f"{name} backward", f"{expected} gradient(s)", len(dy), TypeError)
             return backward(*(_match(name, spec, dy) if several else [_match(name, spec, dy[0])]))

@@ -1,16 +1,18 @@
-"""What every optimizer is: parameters in groups with options, a state for each parameter, and a step.
+"""What every optimizer is: parameters in groups with options, a state for each, and a step.
 
     step       for each parameter with a gradient g:  p, state <- update(p, g, state, options)
-    layout     param_groups = [{"params": [...], "lr": ..., ...}, ...]      state = {parameter: {"name": array}}
-    torch      the same; its state_dict (tensors made arrays) continues here, and back. What chooses an engine and
-               changes no result (foreach, fused, capturable, differentiable) is no argument, but loaded it is kept.
+    layout     param_groups = [{"params": [...], "lr": ..., ...}, ...]
+               state = {parameter: {"name": array, ...}, ...}
+    torch      the same, so a run that began there continues here from its state_dict, and back.
+               What picks an engine and changes no result (foreach, fused, capturable,
+               differentiable) is no argument here; in a state_dict it is carried along.
 
-A parameter whose `grad` is None is skipped: no decay, no momentum. A zero gradient is a gradient.
+A parameter whose `grad` is None is skipped: no decay, no coasting. A zero gradient is a gradient.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -19,43 +21,43 @@ from scratch.check import Array
 from scratch.nn.module import Parameter
 
 Group = dict[str, Any]
+State = dict[str, Any]
 Params = Iterable[Parameter] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Parameter]]
 
-BLOCK = 16_384  # elements: a block of every array of an update stays in the cache at once
+BLOCK = 16_384  # elements: a block of each array of an update stays in the cache while it is needed
 
 
 class Optimizer:
     """Base class: a subclass names its state, checks its options and updates one parameter.
 
     Args:
-        params: parameters, (name, parameter) pairs, or dicts with a list of either under "params" and the options in
-            which that group differs.
+        params: parameters, or (name, parameter) pairs, or dicts that hold either under "params"
+            beside the options in which that group differs.
         defaults: options of the groups that do not say otherwise.
 
     Raises:
-        TypeError: if `params` is not an ordered collection of parameters, or an option has the wrong type.
-        ValueError: if there are no parameters, one is given twice, only some are named, or an option is out of range.
+        TypeError: if `params` is no ordered collection of parameters, or an option is no number.
+        ValueError: if there is no parameter, one comes twice, some have no name, or an option is
+            out of range.
     """
 
-    # Arrays of the parameter's shape (and "step", a scalar) by name, and whether a state must have them.
+    # The arrays of a state by name, and whether it must have them: "step" is a scalar, all others
+    # have the parameter's shape and dtype.
     _state_names: ClassVar[Mapping[str, bool]] = {}
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         name = type(self).__name__
-        if isinstance(params, Parameter | set | frozenset | str) or not isinstance(
-            params, Iterable
-        ):
+        if isinstance(params, Parameter | set | str) or not isinstance(params, Iterable):
             expected = "params to be an ordered collection of Parameters or of dicts"
             check.refuse(name, expected, check.describe(params), TypeError)
         self.defaults = dict(defaults)
-        self._check_lr(name, self.defaults)
+        check.number(name, "lr", self.defaults["lr"], low=0)
         self._check_options(name, self.defaults)
-        self.state: defaultdict[Parameter, dict[str, Any]] = defaultdict(dict)
+        self.state: defaultdict[Parameter, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
         self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
         given: list[Any] = list(params)
-        groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
-        for group in groups:
+        for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
             self._add_group(name, group)
         if not any(group["params"] for group in self.param_groups):
             check.refuse(name, "at least one parameter", "none")
@@ -63,22 +65,23 @@ class Optimizer:
     # What a subclass defines
 
     def _check_options(self, function: str, group: Group) -> None:
-        """Refuse options out of range; `lr` is checked already."""
+        """Refuse options that are out of range; `lr` has been checked."""
 
-    def _update(self, parameter: Parameter, group: Group) -> None:
-        """Change `parameter.data` and its state in place, in the direction that `parameter.grad` tells."""
+    def _update(self, values: Array, gradient: Array, state: State, group: Group) -> None:
+        """Change a parameter's values and its state in place; the state starts empty."""
         raise TypeError(f"{type(self).__name__}: expected a class that defines _update, got none")
 
     # Groups
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Optimize further parameters too, with the options given and the defaults for the rest.
+        """Optimize further parameters too, with the given options and the defaults for the rest.
 
         Args:
-            param_group: a dict with "params" (a parameter, a list of them, or of (name, parameter) pairs) and options.
+            param_group: options, and under "params" a parameter, or a list of parameters or of
+                (name, parameter) pairs.
 
         Raises:
-            TypeError: if it is not such a dict.
+            TypeError: if it is no such dict, or an option has a wrong type.
             ValueError: if a parameter is there already, or an option is out of range.
         """
         self._add_group(f"{type(self).__name__}.add_param_group", param_group)
@@ -88,36 +91,27 @@ class Optimizer:
             expected = 'a parameter group: a dict with "params"'
             check.refuse(function, expected, check.describe(given), TypeError)
         params = given["params"]
-        if isinstance(params, set | frozenset) or not isinstance(params, Iterable | Parameter):
+        if isinstance(params, set | str) or not isinstance(params, Parameter | Iterable):
             expected = "params to be an ordered collection of Parameters"
             check.refuse(function, expected, check.describe(params), TypeError)
         entries = [params] if isinstance(params, Parameter) else list(params)
-        names = [entry[0] for entry in entries if isinstance(entry, tuple) and len(entry) == 2]
-        parameters = [
-            entry[1] if isinstance(entry, tuple) and len(entry) == 2 else entry for entry in entries
-        ]
+        named = [entry for entry in entries if isinstance(entry, tuple) and len(entry) == 2]
+        parameters = [p for _, p in named] if len(named) == len(entries) else entries
+        if named and len(named) < len(entries):
+            check.refuse(function, "all parameters with a name, or all without", "both")
         for parameter in parameters:
             if not isinstance(parameter, Parameter):
                 check.refuse(function, "Parameters", check.describe(parameter), TypeError)
-        if len(names) not in (0, len(entries)) or any(
-            bool(names) != ("param_names" in group) for group in self.param_groups
-        ):
-            check.refuse(function, "all parameters with a name, or all without", "both")
-        held = {id(p) for group in self.param_groups for p in group["params"]}
-        if len(held | {id(p) for p in parameters}) != len(held) + len(parameters):
-            check.refuse(function, "each parameter once", "one a second time")
-        group = {**given, "params": parameters}
-        if names:
-            group["param_names"] = names
-        for option, default in self.defaults.items():
-            group.setdefault(option, default)
-        self._check_lr(function, group)
+        if any(("param_names" in group) != bool(named) for group in self.param_groups):
+            check.refuse(function, "all groups with names, or all without", "both")
+        held = {p for group in self.param_groups for p in group["params"]}
+        if len(held.union(parameters)) < len(held) + len(parameters):
+            check.refuse(function, "each parameter once", "one of them again")
+        names = {"param_names": [name for name, _ in named]} if named else {}
+        group = {**self.defaults, **given, **names, "params": parameters}
+        check.number(function, "lr", group["lr"], low=0)
         self._check_options(function, group)
         self.param_groups.append(group)
-
-    @staticmethod
-    def _check_lr(function: str, group: Group) -> None:
-        check.number(function, "lr", group["lr"], low=0)
 
     # Stepping
 
@@ -129,60 +123,66 @@ class Optimizer:
                 parameter.grad = np.zeros_like(parameter.data) if keep else None
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient, in place; all is checked before anything changes.
+        """Update every parameter that has a gradient, in place, once everything is checked.
 
         Args:
-            closure: computes loss and gradients anew; called first.
+            closure: computes the loss and the gradients anew; it is called first.
 
         Returns:
             What `closure` returned, or None.
 
         Raises:
-            TypeError: if a gradient is not an array of the parameter's dtype, or an option has the wrong type.
-            ValueError: if a shape differs, an option is out of range, or a parameter is read-only.
+            TypeError: if a gradient is no array of the parameter's dtype, or an option has a wrong
+                type.
+            ValueError: if a shape differs, a parameter is read-only, or an option is out of range.
         """
         loss = None if closure is None else closure()
         function = f"{type(self).__name__}.step"
         work = []
         for group in self.param_groups:
-            # Any sign: the rounding of a schedule that ends at zero may end just below it.
+            # Of any sign: the rounding of a schedule that ends at zero may end just below it.
             check.number(function, "lr", group["lr"])
             self._check_options(function, group)
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._check_ready(function, parameter)
-                    work.append((parameter, group))
-        for parameter, group in work:
-            self._update(parameter, group)
+                    state = self.state.get(parameter, {})
+                    self._check_ready(function, parameter.data, parameter.grad, state)
+                    work.append((parameter, parameter.grad, state, group))
+        for parameter, gradient, state, group in work:
+            self._update(parameter.data, gradient, state, group)
             parameter.version += 1
+            if state:
+                self.state[parameter] = state
         return loss
 
-    def _check_ready(self, function: str, parameter: Parameter) -> None:
-        p, g = parameter.data, parameter.grad
-        if not isinstance(g, np.ndarray | np.generic) or g.dtype != p.dtype:
-            check.refuse(function, f"a {p.dtype} gradient", check.describe(g), TypeError)
-        if g.shape != p.shape:
-            check.refuse(function, f"a gradient of shape {p.shape}", g.shape)
-        if not p.flags.writeable:
-            check.refuse(function, "a parameter whose data can be written", "read-only data")
-        for name, array in self.state.get(parameter, {}).items():
-            if name != "step" and (array.shape != p.shape or array.dtype != p.dtype):
-                expected = f"state {name!r} to be a {p.dtype} array of shape {p.shape}"
+    def _check_ready(self, function: str, values: Array, gradient: object, state: State) -> None:
+        shape, dtype = values.shape, values.dtype
+        if not isinstance(gradient, np.ndarray | np.generic) or gradient.dtype != dtype:
+            check.refuse(function, f"a {dtype} gradient", check.describe(gradient), TypeError)
+        if gradient.shape != shape:
+            check.refuse(function, f"a gradient of shape {shape}", gradient.shape)
+        if not values.flags.writeable:
+            check.refuse(function, "a parameter that can be written", "a read-only array")
+        for name, array in state.items():
+            if name != "step" and (array.shape != shape or array.dtype != dtype):
+                expected = f"state {name!r} to be a {dtype} array of shape {shape}"
                 check.refuse(function, expected, check.describe(array))
 
-    def _blocks(self, p: Array, g: Array, *state: Array) -> Iterator[tuple[Array, ...]]:
-        """Matching 1-d pieces of p, g and the state, then two scratch pieces.
+    def _blocks(self, values: Array, gradient: Array, *state: Array) -> Iterator[tuple[Array, ...]]:
+        """Matching 1-d pieces of the arrays and two of scratch; all but the gradient's are written.
 
-        All but g may be written. A chain of elementwise operations over such pieces costs one pass through memory
-        and no temporary larger than a piece. Any memory layout will do; pieces that are not views are written back.
+        A chain of elementwise operations on such pieces passes once through memory and needs no
+        larger temporary. Memory layouts may differ: pieces that are no views are written back.
         """
-        if p.dtype not in self._scratch:
-            self._scratch[p.dtype] = np.empty(BLOCK, p.dtype), np.empty(BLOCK, p.dtype)
-        a, b = self._scratch[p.dtype]
+        if values.dtype not in self._scratch:
+            new = np.empty(BLOCK, values.dtype), np.empty(BLOCK, values.dtype)
+            self._scratch[values.dtype] = new
+        a, b = self._scratch[values.dtype]
+        written: list[Literal["readonly", "readwrite"]] = ["readwrite"]
         pieces = np.nditer(
-            [p, g, *state],
+            [values, gradient, *state],
             flags=["external_loop", "buffered", "zerosize_ok"],
-            op_flags=[["readwrite"], ["readonly"], *[["readwrite"]] * len(state)],
+            op_flags=[written, ["readonly"], *[written] * len(state)],
             buffersize=BLOCK,
         )
         with pieces:
@@ -193,93 +193,83 @@ class Optimizer:
     # Saving and loading
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of the state by index of the parameter, and the groups with indices for parameters, as torch has them."""
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        index = {id(p): i for i, p in enumerate(parameters)}
-        groups = [
-            {**{k: v for k, v in group.items() if k != "params"}, "params": indices}
-            for group in self.param_groups
-            for indices in [[index[id(p)] for p in group["params"]]]
-        ]
+        """Copies of the state by index of its parameter, and the groups with such indices."""
+        index = {p: i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
+        groups = [{**g, "params": [index[p] for p in g["params"]]} for g in self.param_groups]
         state = {
-            index[id(p)]: {name: np.array(value) for name, value in values.items()}
+            index[p]: {name: np.array(value) for name, value in values.items()}
             for p, values in self.state.items()
         }
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`, this class's or torch's with its tensors made arrays; checked before anything changes.
+        """Continue from a `state_dict`, of this class or of torch's, once everything is checked.
 
         Args:
-            state_dict: options are taken as they come, state is copied and cast to the parameters' dtype ("step" is not).
+            state_dict: with arrays where torch has tensors. Options are taken from it; state is
+                copied and cast to the parameters' dtype ("step" keeps its own).
 
         Raises:
-            TypeError: if it is not a mapping with "state" and "param_groups", or a value has the wrong type.
-            ValueError: if it was written by another optimizer, or for other groups or shapes.
+            TypeError: if it is no dict with "state" and "param_groups", or an option is no number.
+            ValueError: if it belongs to another optimizer, or to other groups or shapes.
         """
         function = f"{type(self).__name__}.load_state_dict"
-        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+        if (
+            not isinstance(state_dict, Mapping)
+            or not isinstance(state_dict.get("state"), Mapping)
+            or not isinstance(state_dict.get("param_groups"), list | tuple)
+        ):
             expected = 'a dict with "state" and "param_groups"'
             check.refuse(function, expected, check.describe(state_dict), TypeError)
-        saved = [dict(group) for group in state_dict["param_groups"]]
-        sizes, expected_sizes = (
-            [len(group["params"]) for group in groups] for groups in (saved, self.param_groups)
-        )
-        if sizes != expected_sizes:
-            check.refuse(function, f"groups of {expected_sizes} parameters", f"groups of {sizes}")
-        groups = [
-            self._loaded_group(function, *pair) for pair in zip(self.param_groups, saved, strict=True)
-        ]
+        held, saved = self.param_groups, state_dict["param_groups"]
+        expected = f"groups of {[len(group['params']) for group in held]} parameters"
+        if not all(isinstance(group, Mapping) and "params" in group for group in saved):
+            check.refuse(function, expected, check.describe(saved), TypeError)
+        sizes = [len(group["params"]) for group in saved]
+        if sizes != [len(group["params"]) for group in held]:
+            check.refuse(function, expected, f"groups of {sizes}")
+        groups = [self._loaded_group(function, *pair) for pair in zip(held, saved, strict=True)]
         parameters = {
             index: parameter
-            for group, new in zip(self.param_groups, saved, strict=True)
-            for index, parameter in zip(new["params"], group["params"], strict=True)
+            for old, new in zip(held, saved, strict=True)
+            for index, parameter in zip(new["params"], old["params"], strict=True)
         }
         state = {}
         for index, values in state_dict["state"].items():
-            if index not in parameters:
-                check.refuse(function, "state for the parameters of the groups", f"index {index!r}")
+            if index not in parameters or not isinstance(values, Mapping):
+                expected = "a dict of state for each index that is in the groups"
+                check.refuse(function, expected, f"{check.describe(values)} for {index!r}")
             state[parameters[index]] = self._loaded_state(function, parameters[index], values)
         self.param_groups = groups
         self.state = defaultdict(dict, state)
 
-    def _loaded_group(self, function: str, held: Group, saved: Group) -> Group:
-        """The saved options over the held parameters; a switch that is missing there is younger than the file."""
-        missing = [
-            name
-            for name, default in self.defaults.items()
-            if name not in saved and not isinstance(default, bool)
-        ]
+    def _loaded_group(self, function: str, held: Group, saved: Mapping[str, Any]) -> Group:
+        """The held parameters with the saved options; a switch that is not among them is off."""
+        switches = {name for name, default in self.defaults.items() if isinstance(default, bool)}
+        missing = self.defaults.keys() - switches - saved.keys()
         if missing:
             expected = f"groups with the options of {type(self).__name__}"
-            check.refuse(function, expected, f"one without {', '.join(missing)}")
+            check.refuse(function, expected, f"one without {', '.join(sorted(missing))}")
         names = {"param_names": held["param_names"]} if "param_names" in held else {}
-        switches = {k: held[k] for k, default in self.defaults.items() if isinstance(default, bool)}
         options = {name: _plain(value) for name, value in saved.items()}
-        group = {**names, **switches, **options, "params": held["params"]}
-        check.number(function, "lr", group["lr"])  # any sign, as in `step`
+        group = {**dict.fromkeys(switches, False), **names, **options, "params": held["params"]}
+        check.number(function, "lr", group["lr"])  # of any sign, as in `step`
         self._check_options(function, group)
         return group
 
-    def _loaded_state(
-        self, function: str, parameter: Parameter, saved: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        values = {name: value for name, value in saved.items() if value is not None}
+    def _loaded_state(self, function: str, parameter: Parameter, saved: Mapping[str, Any]) -> State:
+        values = {name: np.asarray(v) for name, v in saved.items() if v is not None}
         missing = [n for n, needed in self._state_names.items() if needed and n not in values]
-        foreign = [name for name in values if name not in self._state_names]
-        if foreign or (values and missing):
+        if values.keys() - self._state_names.keys() or (values and missing):
             expected = f"state named {', '.join(self._state_names)}"
-            check.refuse(function, expected, ", ".join(values) or "nothing")
+            check.refuse(function, expected, ", ".join(values))
         state = {}
         for name, value in values.items():
             shape = () if name == "step" else parameter.shape
-            array = np.asarray(value)
-            if array.dtype.kind not in "fiu" or array.shape != shape:
+            if value.dtype.kind not in "fiu" or value.shape != shape:
                 expected = f"state {name!r} to be a numeric array of shape {shape}"
                 check.refuse(function, expected, check.describe(value))
-            kept = isinstance(value, np.ndarray | np.generic) and name == "step"
-            dtype = array.dtype if kept else np.float32 if name == "step" else parameter.dtype
-            state[name] = array.astype(dtype)
+            state[name] = value.astype(value.dtype if name == "step" else parameter.dtype)
         return state
 
     def __repr__(self) -> str:
@@ -291,9 +281,7 @@ class Optimizer:
 
 
 def _plain(value: Any) -> Any:
-    """An option that was saved as a tensor is a 0-d array by now, and a number here."""
+    """An option that torch kept in a tensor comes as an array of one element: the number in it."""
     if isinstance(value, tuple | list):
         return type(value)(_plain(part) for part in value)
-    if isinstance(value, np.ndarray | np.generic) and value.size == 1:
-        return value.item()
-    return value
+    return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value

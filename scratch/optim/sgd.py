@@ -1,41 +1,42 @@
-"""Stochastic gradient descent with momentum.              Polyak 1964; Nesterov 1983; Sutskever et al. 2013, ICML
+"""Stochastic gradient descent with momentum.   Polyak 1964; Sutskever et al. 2013, ICML, eqs. 1-4
 
-    g <- g + weight_decay p                    (-g if maximize)
-    v <- momentum v + (1 - dampening) g        v = g at the first step, undamped
-    p <- p - lr v                              nesterov: p <- p - lr (g + momentum v)
+    g <- g + weight_decay p                     (first g <- -g if maximize)
+    v <- momentum v + (1 - dampening) g         v = g at the first step, undamped
+    p <- p - lr v                               nesterov: p <- p - lr (g + momentum v)
 
 shapes     p, g, v alike
-torch      lr stays outside v (state "momentum_buffer"), so a new lr acts on the whole past at once. Sutskever et al. have
-           v <- momentum v - lr g, p <- p + v: `lr_in_velocity` (state "velocity"). Equal while lr is constant.
+torch      lr stands outside v ("momentum_buffer" in the state), so a change of lr acts at once on
+           all that v holds. Sutskever et al. have it inside, v <- momentum v - lr g and p <- p + v:
+           `lr_in_velocity` (then "velocity" holds -v). While lr is constant the two are equal.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from scratch import check
-from scratch.nn.module import Parameter
-from scratch.optim.optimizer import Group, Optimizer, Params
+from scratch.check import Array
+from scratch.optim.optimizer import Group, Optimizer, Params, State
 
 
 class SGD(Optimizer):
-    """p <- p - lr v, where v is the gradient, or its running sum with momentum.
+    """p <- p - lr v, where v is the gradient, or with momentum its decaying sum.
 
     Args:
         params: parameters, pairs with names, or groups.
         lr: learning rate, >= 0.
         momentum: share of v that is kept, >= 0.
         dampening: share of the gradient that does not enter v.
-        weight_decay: adds weight_decay p to the gradient (the gradient of weight_decay / 2 |p|^2), >= 0.
+        weight_decay: adds weight_decay p to the gradient, that of weight_decay / 2 |p|^2; >= 0.
         nesterov: look ahead along v; needs momentum and no dampening.
         maximize: climb instead.
-        lr_in_velocity: v <- momentum v - lr g, p <- p + v.
+        lr_in_velocity: let v hold steps, lr included, instead of gradients.
 
     Raises:
         TypeError, ValueError: as `Optimizer`, and for options outside these ranges.
 
     Source:
-        Sutskever, Martens, Dahl & Hinton 2013, eqs. 1-4.
+        Sutskever, Martens, Dahl & Hinton 2013, "On the importance of initialization and momentum".
     """
 
     _state_names: ClassVar = {"momentum_buffer": False, "velocity": False}
@@ -73,14 +74,28 @@ class SGD(Optimizer):
             expected = "nesterov with momentum > 0 and dampening 0"
             check.refuse(function, expected, f"momentum {momentum} and dampening {dampening}")
 
-    def _update(self, parameter: Parameter, group: Group) -> None:
-        p, g = parameter.data, parameter.grad
-        lr, momentum, undamped = group["lr"], group["momentum"], 1 - group["dampening"]
-        weight_decay, lr_in_velocity = group["weight_decay"], group["lr_in_velocity"]
-        velocity, first = [], False
-        if momentum:
-            state, name = self.state[parameter], "velocity" if lr_in_velocity else "momentum_buffer"
-            first = name not in state
-            velocity = [state.setdefault(name, np.empty_like(p)) if first else state[name]]
-        for p, g, *v, a, b in self._blocks(p, g, *velocity):
-            ...
+    def _update(self, values: Array, gradient: Array, state: State, group: Group) -> None:
+        options = ("lr", "momentum", "dampening", "weight_decay")
+        lr, momentum, dampening, weight_decay = (float(group[name]) for name in options)
+        lr_in_velocity = group["lr_in_velocity"]
+        name = "velocity" if lr_in_velocity else "momentum_buffer"
+        first = name not in state
+        if momentum and first:
+            state[name] = np.empty_like(values)
+
+        velocity = [state[name]] if momentum else []
+        for p, g, *vs, a, b in self._blocks(values, gradient, *velocity):
+            if group["maximize"]:
+                g = np.negative(g, out=b)
+            if weight_decay:
+                g = np.add(g, np.multiply(p, weight_decay, out=a), out=b)
+            if lr_in_velocity:
+                g = np.multiply(g, lr, out=b)
+            for v in vs:  # one with momentum, none without
+                if first:
+                    v[...] = g
+                else:
+                    v *= momentum
+                    v += np.multiply(g, 1 - dampening, out=a) if dampening else g
+                g = np.add(g, np.multiply(v, momentum, out=a), out=b) if group["nesterov"] else v
+            p -= g if lr_in_velocity else np.multiply(g, lr, out=a)

@@ -1,0 +1,115 @@
+"""Paired timing: both sides in one run, interleaved, at equal numbers of threads.
+
+Times on a shared machine move by a factor of two from minute to minute, and both sides move together; so what is
+reported is the median of the paired ratios, with its quartiles.
+"""
+
+import os
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One benchmark's result.
+
+    Attributes:
+        name: the work.
+        ratio: median of scratch's time over torch's.
+        quartiles: of the same ratios.
+        ours_ms: median time of scratch in milliseconds.
+        theirs_ms: median time of torch in milliseconds.
+        ours_mb: peak of what scratch allocates in one run, in megabytes.
+        theirs_mb: the same of torch.
+        target: the ratio to stay under.
+    """
+
+    name: str
+    ratio: float
+    quartiles: tuple[float, float]
+    ours_ms: float
+    theirs_ms: float
+    ours_mb: float
+    theirs_mb: float
+    target: float
+
+
+def threads() -> int:
+    """Torch's threads, which NumPy's BLAS gets too: by default both take every core."""
+    return torch.get_num_threads()
+
+
+def equal_threads() -> bool:
+    """Whether the environment gives BLAS and torch different numbers of threads."""
+    limits = {os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    return len(limits) == 1
+
+
+def peak_of_numpy(run: Run) -> float:
+    """Peak of the memory that a run allocates, in MB; NumPy reports its buffers to tracemalloc."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        run()
+        return (tracemalloc.get_traced_memory()[1] - before) / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def peak_of_torch(run: Run) -> float:
+    """Peak of the memory that a run allocates, in MB, from the profiler's allocation events."""
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        run()
+    held = peak = 0
+    memory = [event for event in profile.events() or () if event.name == "[memory]"]
+    for event in sorted(memory, key=lambda e: e.time_range.start):
+        held += event.cpu_memory_usage
+        peak = max(peak, held)
+    return peak / 1e6
+
+
+def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0) -> Timing:
+    """Time both sides alternately for about `seconds` in all.
+
+    Args:
+        name: label.
+        ours: one run of the scratch side.
+        theirs: one run of the torch side, on the same numbers.
+        target: the ratio to stay under.
+        seconds: how long to measure; at least 15 pairs are taken.
+    """
+
+    def once(run: Run, repeats: int) -> float:
+        started = time.perf_counter()
+        for _ in range(repeats):
+            run()
+        return (time.perf_counter() - started) / repeats
+
+    for run in (ours, theirs) * 3:
+        run()
+    rough = once(ours, 1) + once(theirs, 1)
+    repeats = max(1, int(0.02 / rough))
+    pairs = max(15, int(seconds / (rough * repeats)))
+    times = [(once(ours, repeats), once(theirs, repeats)) for _ in range(min(pairs, 200))]
+    ratios = [a / b for a, b in times]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return Timing(
+        name,
+        middle,
+        (low, high),
+        1e3 * statistics.median(a for a, _ in times),
+        1e3 * statistics.median(b for _, b in times),
+        peak_of_numpy(ours),
+        peak_of_torch(theirs),
+        target,
+    )

@@ -1,0 +1,170 @@
+"""The report of a run: a page to look at and the same numbers as JSON."""
+
+import html
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from parity_tests.harness.compare import Comparison
+
+
+@dataclass
+class Row:
+    """One line of the report.
+
+    Attributes:
+        family: section of the table.
+        kind: op, module, model, optimizer, pitfall or database.
+        name: the entry.
+        dtype: 'float64' or 'float32'.
+        comparisons: everything that was compared.
+        seconds: how long it took.
+        source: paper or guide section.
+    """
+
+    family: str
+    kind: str
+    name: str
+    dtype: str
+    comparisons: list[Comparison] = field(default_factory=list)
+    seconds: float = 0.0
+    source: str = ""
+
+    @property
+    def failed(self) -> list[Comparison]:
+        """Comparisons that rounding does not explain."""
+        return [c for c in self.comparisons if not c.passed]
+
+    @property
+    def worst(self) -> Comparison | None:
+        """The comparison that came nearest to its limit, or furthest beyond it."""
+        numeric = [c for c in self.comparisons if c.limit > 0]
+        return max(numeric, key=lambda c: c.error / c.limit, default=None)
+
+
+def environment(device: str) -> dict[str, str]:
+    """What the numbers depend on."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "torch device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "torch threads": str(torch.get_num_threads()),
+    }
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside the target and rename, so that an interrupted write leaves the old file whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_report(rows: Sequence[Row], folder: Path, device: str) -> Path:
+    """Write report.json and report.html into `folder`; returns the page's path."""
+    facts = environment(device)
+    data: dict[str, Any] = {
+        "environment": facts,
+        "rows": [
+            {
+                **asdict(row),
+                "failed": len(row.failed),
+                "comparisons": [_plain(c) for c in row.comparisons],
+            }
+            for row in rows
+        ],
+    }
+    write_atomically(folder / "report.json", json.dumps(data, indent=1))
+    page = folder / "report.html"
+    write_atomically(page, _page(rows, facts))
+    return page
+
+
+def _plain(comparison: Comparison) -> dict[str, Any]:
+    """JSON has no infinity."""
+    data = asdict(comparison)
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in data.items()}
+
+
+STYLE = """
+:root { --ink: #1c2733; --soft: #66727f; --line: #e3e7eb; --good: #2f7d5b; --bad: #b3342d; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); margin: 2.5rem auto; max-width: 68rem; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem }
+.facts { color: var(--soft); margin: .3rem 0 1.6rem } .lead { font-size: 1.15rem; margin: .8rem 0 }
+.good { color: var(--good) } .bad { color: var(--bad) }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; table-layout: fixed }
+th { text-align: left; font-weight: 600; color: var(--soft); font-size: .8rem }
+td, th { padding: .22rem .6rem; border-bottom: 1px solid var(--line); overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.n { text-align: right } .bar { background: #eef1f4; height: .55rem; border-radius: .3rem; overflow: hidden }
+.bar i { display: block; height: 100%; background: var(--good) } .bar.over i { background: var(--bad) }
+pre { background: #faf3f2; padding: .7rem 1rem; white-space: pre-wrap; font-size: .85rem }
+"""
+
+
+def _page(rows: Sequence[Row], facts: dict[str, str]) -> str:
+    compared = sum(len(r.comparisons) for r in rows)
+    failed = sum(len(r.failed) for r in rows)
+    verdict = (
+        f'<span class="good">All {compared:,} comparisons hold.</span>'
+        if not failed
+        else f'<span class="bad">{failed:,} of {compared:,} comparisons fail.</span>'
+    )
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Parity report</title>",
+        f"<style>{STYLE}</style><h1>Parity report</h1>",
+        f'<p class="facts">{html.escape(" · ".join(f"{k} {v}" for k, v in facts.items()))}</p>',
+        f'<p class="lead">{verdict} {len(rows)} rows: NumPy by hand against PyTorch.</p>',
+        "<p>An error is the largest difference of a tensor in units of eps times its largest magnitude; the limit is "
+        "what rounding allows there. In float32 both sides are measured against float64, and the limit follows "
+        "torch's own error. The bar shows the comparison that came nearest to its limit.</p>",
+    ]
+    for family in dict.fromkeys(r.family for r in rows):
+        members = [r for r in rows if r.family == family]
+        parts.append(f"<h2>{html.escape(family)}</h2>{_table(members)}")
+        for row in members:
+            if row.failed:
+                text = "\n".join(str(c) for c in row.failed[:20])
+                parts.append(
+                    f"<pre>{html.escape(f'{row.name} ({row.dtype})')}\n{html.escape(text)}</pre>"
+                )
+    return "\n".join(parts) + "\n</html>\n"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    head = (
+        "<table><colgroup><col style='width:27%'><col style='width:9%'><col style='width:9%'><col style='width:9%'>"
+        "<col style='width:20%'><col style='width:26%'></colgroup>"
+        "<tr><th>twin<th>kind<th>dtype<th class=n>compared<th>worst error of limit<th>source</tr>"
+    )
+    lines = []
+    for row in rows:
+        worst = row.worst
+        if worst is None:
+            bar = f'<span class="{"bad" if row.failed else "good"}">{"fails" if row.failed else "equal"}</span>'
+        else:
+            share = min(1.0, worst.error / worst.limit)
+            title = html.escape(str(worst))
+            over = " over" if row.failed else ""
+            bar = f'<div class="bar{over}" title="{title}"><i style="width:{100 * share:.1f}%"></i></div>'
+        lines.append(
+            f"<tr><td>{html.escape(row.name)}<td>{row.kind}<td>{row.dtype}<td class=n>{len(row.comparisons):,}"
+            f'<td>{bar}<td title="{html.escape(row.source)}">{html.escape(row.source)}</tr>'
+        )
+    return head + "".join(lines) + "</table>"

@@ -1,0 +1,114 @@
+"""The whole suite as a list of jobs: catalog entries, mutants of the pitfalls, PyTorch's databases."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity_tests.catalog import ENTRIES, FAMILIES
+from parity_tests.harness import database
+from parity_tests.harness.check import check
+from parity_tests.harness.compare import Comparison
+from parity_tests.harness.entry import Entry
+from parity_tests.harness.report import Row
+from parity_tests.pitfalls import PITFALLS
+from parity_tests.pitfalls.entry import Pitfall
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to run that ends in one row."""
+
+    family: str
+    kind: str
+    name: str
+    dtype: str
+    source: str
+    compare: Callable[[], list[Comparison]]
+
+    def run(self) -> Row:
+        """Run it."""
+        started = time.perf_counter()
+        found = self.compare()
+        seconds = time.perf_counter() - started
+        return Row(self.family, self.kind, self.name, self.dtype, found, seconds, self.source)
+
+
+def plan(device: str, dtypes: list[str]) -> list[Job]:
+    """Everything that `parity run` runs, in the order of the table."""
+    jobs = []
+    for family in FAMILIES:
+        name = family.__name__.split(".")[-1]
+        jobs += [
+            entry_job(name, entry, dtype, device) for entry in family.ENTRIES for dtype in dtypes
+        ]
+    jobs += [pitfall_job(pitfall) for pitfall in PITFALLS]
+    for dtype in dtypes:
+        for name in database.present_modules():
+            jobs.append(
+                Job(
+                    "PyTorch's module database",
+                    "database",
+                    name,
+                    dtype,
+                    "torch.testing",
+                    lambda n=name, t=dtype: _samples(n, t),
+                )  # type: ignore[misc]  # defaults bind the loop variables
+            )
+        for name in database.present_functions():
+            jobs.append(
+                Job(
+                    "PyTorch's function database",
+                    "database",
+                    name,
+                    dtype,
+                    "torch.testing",
+                    lambda n=name, t=dtype: _tally(database.run_function(n, np.dtype(t))),
+                )  # type: ignore[misc]  # as above
+            )
+    return jobs
+
+
+def entry_job(family: str, entry: Entry, dtype: str, device: str) -> Job:
+    """A catalog entry in one dtype."""
+    return Job(
+        family,
+        entry.kind,
+        entry.name,
+        dtype,
+        entry.source,
+        lambda: check(entry, np.dtype(dtype), device),
+    )
+
+
+def pitfall_job(pitfall: Pitfall) -> Job:
+    """A mutant: one comparison, which holds if the suite notices it."""
+
+    def compare() -> list[Comparison]:
+        entry = next(e for e in ENTRIES if e.name == pitfall.entry)
+        results = check(dataclasses.replace(entry, scratch=pitfall.mutant), np.float64)
+        caught = any(not c.passed for c in results)
+        note = "" if caught else "the other convention passes unnoticed"
+        return [Comparison("mutant caught", 0, 0, note=note)]
+
+    return Job(
+        "pitfalls: mutants that must be caught",
+        "pitfall",
+        pitfall.name,
+        "float64",
+        pitfall.difference,
+        compare,
+    )
+
+
+def _samples(name: str, dtype: str) -> list[Comparison]:
+    """All samples of a module class in both modes, and its error inputs."""
+    tallies = [database.run_module(name, np.dtype(dtype), training) for training in (True, False)]
+    return [c for tally in (*tallies, database.run_module_errors(name)) for c in _tally(tally)]
+
+
+def _tally(tally: database.Tally) -> list[Comparison]:
+    passed = [Comparison("sample", 0, 0)] * tally.passed
+    return passed + [Comparison("sample", 0, 0, note=failure) for failure in tally.failures]

@@ -1,0 +1,16 @@
+"""Every experiment's claims hold at a small but honest size, and its figures are there."""
+
+from pathlib import Path
+
+import pytest
+
+from parity_tests.experiments import EXPERIMENTS
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_claims_hold(name: str, tmp_path: Path) -> None:
+    outcome = EXPERIMENTS[name](tmp_path, small=True)
+    failed = [f"{c.text}: {c.measured}" for c in outcome.failed]
+    assert outcome.claims and not failed, "\n".join(failed)
+    assert all(path.stat().st_size > 5000 for path in outcome.figures)
+    assert outcome.figures or outcome.text

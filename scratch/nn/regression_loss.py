@@ -1,0 +1,594 @@
+"""Losses between numbers.
+
+    forward    d = x - t, then for each entry
+               l1         |d|
+               mse        d^2
+               smooth_l1  d^2 / (2 beta)  where |d| < beta,   else |d| - beta / 2          Girshick 2015, arXiv:1504.08083
+               huber      d^2 / 2         where |d| < delta,  else delta (|d| - delta / 2)              Huber 1964
+               poisson    exp(x) - t x    or  x - t log(x + eps);  full adds log t! by Stirling where t > 1
+               gaussian   (log v + d^2 / v) / 2,  v = max(var, eps);  full adds log(2 pi) / 2    Nix & Weigend 1994
+               kl_div     t (log t - x)   or  e^t (t - x) where the target is a logarithm too
+    backward   dx = dl l'(d),  dt = -dx for the first four; the others as written beside their forward
+    shapes     x, t, l  any, broadcast against one another
+    torch      |d|'(0) = 0.  mse has no 1/2 and its mean is over every entry.  huber(delta) = delta smooth_l1(beta=delta).
+               The weighted mean of l1 and mse divides by the sum of the weights, that of huber by their number.
+               gaussian's clamp of var is invisible to the gradient.  kl_div takes log q first; its 'mean' divides by every
+               entry, 'batchmean' is the divergence.  The target's gradient is NaN at t = 0 in kl_div and full poisson.
+"""
+
+import math
+import warnings
+
+import numpy as np
+
+from scratch import check
+from scratch.check import Array
+from scratch.nn.op import Backward, op, unbroadcast
+from scratch.nn.reduction import REDUCTIONS, Loss, labels, reduced, resolve
+
+
+def _pair(function: str, input: object, target: object) -> tuple[Array, Array]:
+    """Input and target of one dtype; different shapes broadcast with a warning, being a mistake more often than not."""
+    x = check.floating(function, "input", input)
+    t = check.floating(function, "target", target, like=x)
+    check.broadcastable(function, input=x, target=t)
+    if x.shape != t.shape:
+        warnings.warn(
+            f"{function}: input {x.shape} and target {t.shape} differ in shape and are broadcast; "
+            "give both the same shape unless you mean that",
+            stacklevel=4,  # past this function, the loss and the op's wrapper
+        )
+    return x, t
+
+
+def _weight(function: str, weight: Array | None, x: Array) -> Array | None:
+    if weight is None:
+        return None
+    weight = check.floating(function, "weight", weight, like=x)
+    if weight.shape != x.shape:
+        check.refuse(function, f"weight of the input's shape {x.shape}", weight.shape)
+    return weight
+
+
+def _difference_loss(
+    x: Array, t: Array, loss: Array, slope: Array, reduction: str
+) -> tuple[Array, Backward]:
+    """The reduced loss of x - t: `slope` is dloss/dx, and the target's gradient is its negative."""
+    y, reduced_back = reduced(loss, reduction)
+
+    def backward(dy: Array) -> tuple[Array, Array]:
+        dd = reduced_back(dy) * slope
+        return unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
+
+    return y, backward
+
+
+def _weighted_loss(
+    x: Array, t: Array, w: Array, loss: Array, slope: Array, reduction: str, n: Array | None = None
+) -> tuple[Array, Backward]:
+    """The same for w times the loss; `n` is the sum of the weights where the mean divides by that."""
+    y, reduced_back = reduced(w * loss, reduction, n)
+
+    def backward(dy: Array) -> tuple[Array, Array, Array]:
+        dl = reduced_back(dy)
+        dd = dl * w * slope
+        dw = unbroadcast(dl * loss, w.shape)
+        if reduction == "mean" and n is not None:
+            dw = dw - dl * y  # y = sum(w loss) / sum(w)
+        return unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape), dw
+
+    return y, backward
+
+
+@op
+def l1_loss(
+    input: Array,
+    target: Array,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Array | None = None,
+) -> tuple[Array, Backward]:
+    """Absolute error |x - t|.
+
+    Args:
+        input: x, any shape.
+        target: t, of the same shape; others broadcast with a warning.
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean' (with weights: over their sum) or 'sum'.
+        weight: one factor for each entry of the input.
+
+    Returns:
+        The loss, and its backward: dy -> dinput, dtarget[, dweight].
+
+    Raises:
+        TypeError: if an array is not floating or the dtypes differ.
+        ValueError: if the shapes do not fit or an option does not exist.
+    """
+    x, t = _pair("l1_loss", input, target)
+    w = _weight("l1_loss", weight, x)
+    reduction = resolve("l1_loss", reduction, size_average, reduce)
+    d = x - t
+    # Not np.sign, which is NaN where d is: torch's is 0 there.
+    slope = (d > 0).astype(x.dtype) - (d < 0)
+    if w is None:
+        return _difference_loss(x, t, np.abs(d), slope, reduction)
+    return _weighted_loss(x, t, w, np.abs(d), slope, reduction, w.sum())
+
+
+@op
+def mse_loss(
+    input: Array,
+    target: Array,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Array | None = None,
+) -> tuple[Array, Backward]:
+    """Squared error (x - t)^2.
+
+    Args:
+        input: x, any shape.
+        target: t, of the same shape; others broadcast with a warning.
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean' (with weights: over their sum) or 'sum'.
+        weight: one factor for each entry of the input.
+
+    Returns:
+        The loss, and its backward: dy -> dinput, dtarget[, dweight].
+
+    Raises:
+        TypeError: if an array is not floating or the dtypes differ.
+        ValueError: if the shapes do not fit or an option does not exist.
+    """
+    x, t = _pair("mse_loss", input, target)
+    w = _weight("mse_loss", weight, x)
+    reduction = resolve("mse_loss", reduction, size_average, reduce)
+    d = x - t
+    if w is None:
+        return _difference_loss(x, t, d * d, 2 * d, reduction)
+    return _weighted_loss(x, t, w, d * d, 2 * d, reduction, w.sum())
+
+
+@op
+def smooth_l1_loss(
+    input: Array,
+    target: Array,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> tuple[Array, Backward]:
+    """Absolute error, rounded off within beta of zero.
+
+    Args:
+        input: x, any shape.
+        target: t, of the same shape; others broadcast with a warning.
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean' or 'sum'.
+        beta: where the parabola meets the line, not negative; 0 is `l1_loss`.
+
+    Returns:
+        The loss, and its backward: dy -> dinput, dtarget.
+
+    Raises:
+        TypeError: if an array is not floating or the dtypes differ.
+        ValueError: if the shapes do not fit, an option does not exist or beta is negative.
+
+    Source:
+        Girshick 2015, Fast R-CNN, arXiv:1504.08083, equation 3.
+    """
+    x, t = _pair("smooth_l1_loss", input, target)
+    reduction = resolve("smooth_l1_loss", reduction, size_average, reduce)
+    beta = check.number("smooth_l1_loss", "beta", beta, low=0)
+    d = x - t
+    if beta == 0:
+        slope = (d > 0).astype(x.dtype) - (d < 0)
+        return _difference_loss(x, t, np.abs(d), slope, reduction)
+    size = np.abs(d)
+    near = np.minimum(size, beta)
+    loss = near * (size - 0.5 * near) / beta  # one formula for both pieces
+    return _difference_loss(x, t, loss, np.clip(d, -beta, beta) / beta, reduction)
+
+
+@op
+def huber_loss(
+    input: Array,
+    target: Array,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: Array | None = None,
+) -> tuple[Array, Backward]:
+    """Squared error / 2 within delta of zero, a line of slope delta beyond.
+
+    Args:
+        input: x, any shape.
+        target: t, of the same shape; others broadcast with a warning.
+        reduction: 'none', 'mean' (with weights too: over the number of entries) or 'sum'.
+        delta: where the parabola meets the line, positive.
+        weight: one factor for each entry of the input.
+
+    Returns:
+        The loss, and its backward: dy -> dinput, dtarget[, dweight].
+
+    Raises:
+        TypeError: if an array is not floating or the dtypes differ.
+        ValueError: if the shapes do not fit, an option does not exist or delta is not positive.
+
+    Source:
+        Huber 1964, Robust estimation of a location parameter.
+    """
+    x, t = _pair("huber_loss", input, target)
+    w = _weight("huber_loss", weight, x)
+    reduction = resolve("huber_loss", reduction)
+    delta = check.number("huber_loss", "delta", delta, low=0, open_low=True)
+    d = x - t
+    size = np.abs(d)
+    near = np.minimum(size, delta)
+    loss = near * (size - 0.5 * near)  # one formula for both pieces
+    slope = np.clip(d, -delta, delta)
+    if w is None:
+        return _difference_loss(x, t, loss, slope, reduction)
+    return _weighted_loss(x, t, w, loss, slope, reduction)
+
+
+@op
+def poisson_nll_loss(
+    input: Array,
+    target: Array,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> tuple[Array, Backward]:
+    """Negative log likelihood of counts t under a Poisson distribution of rate e^x or x.
+
+    Args:
+        input: x, any shape: the rate or its logarithm.
+        target: t, the counts, integer or floating; broadcasts against x.
+        log_input: whether x is the logarithm of the rate.
+        full: whether to add log t! (Stirling's formula, where t > 1).
+        size_average: older spelling of `reduction`; overrides it where given.
+        eps: keeps log(x + eps) finite where `log_input` is False; not negative.
+        reduce: likewise.
+        reduction: 'none', 'mean' or 'sum'.
+
+    Returns:
+        The loss, and its backward: dy -> dinput[, dtarget if it is floating].
+
+    Raises:
+        TypeError: if an array has the wrong dtype.
+        ValueError: if the shapes do not fit, an option does not exist or eps is negative.
+    """
+    x = check.floating("poisson_nll_loss", "input", input)
+    t, floating = labels("poisson_nll_loss", "target", target, x)
+    check.broadcastable("poisson_nll_loss", input=x, target=t)
+    check.option("poisson_nll_loss", "log_input", log_input, (True, False))
+    check.option("poisson_nll_loss", "full", full, (True, False))
+    reduction = resolve("poisson_nll_loss", reduction, size_average, reduce)
+    eps = check.number("poisson_nll_loss", "eps", eps, low=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_rate = x if log_input else np.log(x + eps)
+        loss = (np.exp(x) if log_input else x) - t * log_rate
+        if full:
+            stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
+            loss = loss + np.where(t > 1, stirling, 0.0)
+    y, reduced_back = reduced(loss, reduction)
+
+    def backward(dy: Array) -> Array | tuple[Array, Array]:
+        dl = reduced_back(dy)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            dx = dl * (np.exp(x) - t if log_input else 1 - t / (x + eps))
+            dx = unbroadcast(dx, x.shape)
+            if not floating:
+                return dx
+            dlt = -log_rate
+            if full:
+                dlt = dlt + (t > 1) * (np.log(t) + 0.5 / t)  # a product: NaN where t <= 0, as torch's
+            return dx, unbroadcast(dl * dlt, t.shape)
+
+    return y, backward
+
+
+@op
+def gaussian_nll_loss(
+    input: Array,
+    target: Array,
+    var: Array | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> tuple[Array, Backward]:
+    """Negative log likelihood of t under a normal distribution of mean x and variance v = max(var, eps).
+
+    Args:
+        input: x (..., D), the means.
+        target: t, broadcasts against x.
+        var: the variances, not negative: a number, or an array of x's shape, of x's shape without the last axis, or of
+            x's shape with one axis of size 1.
+        full: whether to add log(2 pi) / 2.
+        eps: least variance; the gradient passes through this clamp as if it were not there.
+        reduction: 'none', 'mean' or 'sum'.
+
+    Returns:
+        The loss, and its backward: dy -> dinput, dtarget[, dvar if it is an array].
+
+    Raises:
+        TypeError: if an array is not floating or the dtypes differ.
+        ValueError: if a variance is negative, the shapes do not fit or an option does not exist.
+
+    Source:
+        Nix & Weigend 1994, Estimating the mean and variance of the target probability distribution.
+    """
+    x = check.floating("gaussian_nll_loss", "input", input)
+    t = check.floating("gaussian_nll_loss", "target", target, like=x)
+    check.broadcastable("gaussian_nll_loss", input=x, target=t)
+    check.option("gaussian_nll_loss", "full", full, (True, False))
+    eps = check.number("gaussian_nll_loss", "eps", eps, low=0)
+    reduction = resolve("gaussian_nll_loss", reduction)
+    variance = _variance(var, x)
+    v = np.maximum(variance, eps)
+    d = x - t
+    with np.errstate(divide="ignore", invalid="ignore"):  # eps may be 0
+        loss = 0.5 * (np.log(v) + d * d / v)
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    y, reduced_back = reduced(loss, reduction)
+
+    def backward(dy: Array) -> tuple[Array, ...]:
+        dl = reduced_back(dy)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            dd = dl * d / v
+            dinputs = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
+            if isinstance(var, int | float):
+                return dinputs
+            dv = dl * (0.5 / v) * (1 - d * d / v)
+        return *dinputs, unbroadcast(dv, variance.shape).reshape(var.shape)
+
+    return y, backward
+
+
+def _variance(var: Array | float, x: Array) -> Array:
+    """`var` as an array that broadcasts against x without surprises."""
+    if isinstance(var, int | float):
+        number = check.number("gaussian_nll_loss", "var", var, low=0)
+        return np.asarray(number, x.dtype)
+    variance = check.floating("gaussian_nll_loss", "var", var, like=x)
+    if np.any(variance < 0):
+        check.refuse("gaussian_nll_loss", "no negative entry in var", variance.min())
+    if variance.shape == x.shape:
+        return variance
+    if variance.shape == x.shape[:-1]:  # one variance for each vector
+        return variance[..., None]
+    if variance.ndim == x.ndim:
+        differing = [v for n, v in zip(x.shape, variance.shape, strict=True) if n != v]
+        if differing == [1]:
+            return variance
+    expected = f"var of shape {x.shape}, {x.shape[:-1]} or with one axis of size 1"
+    check.refuse("gaussian_nll_loss", expected, variance.shape)
+
+
+@op
+def kl_div(
+    input: Array,
+    target: Array,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> tuple[Array, Backward]:
+    """Kullback-Leibler divergence of q from p, entry by entry: p (log p - log q).
+
+    Args:
+        input: log q, any shape.
+        target: p, or log p if `log_target`; broadcasts against the input.
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'sum', 'batchmean' (the divergence: the sum over the first axis's size) or 'mean' (over every
+            entry, which is not the divergence).
+        log_target: whether the target is a logarithm.
+
+    Returns:
+        The loss, and its backward: dy -> dinput, dtarget.
+
+    Raises:
+        TypeError: if an array is not floating or the dtypes differ.
+        ValueError: if the shapes do not fit or an option does not exist.
+
+    Source:
+        Kullback & Leibler 1951, On information and sufficiency.
+    """
+    x = check.floating("kl_div", "input", input)
+    t = check.floating("kl_div", "target", target, like=x)
+    check.broadcastable("kl_div", input=x, target=t)
+    reduction = resolve("kl_div", reduction, size_average, reduce, KL_REDUCTIONS)
+    check.option("kl_div", "log_target", log_target, (True, False))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if log_target:
+            loss = np.exp(t) * (t - x)
+        else:
+            loss = np.where(t == 0, 0.0, t * np.log(t)) - t * x
+    if reduction == "batchmean":
+        y, reduced_back = reduced(loss, "mean", x.shape[0] if x.ndim else 1)
+    else:
+        y, reduced_back = reduced(loss, reduction)
+
+    def backward(dy: Array) -> tuple[Array, Array]:
+        dl = reduced_back(dy)
+        if log_target:
+            p = np.exp(t)
+            dx, dt = -dl * p, dl * p * (t - x + 1)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                dx, dt = -dl * t, dl * (np.log(t) + t / t - x)  # t / t: NaN at 0, as torch's
+        return unbroadcast(dx, x.shape), unbroadcast(dt, t.shape)
+
+    return y, backward
+
+
+KL_REDUCTIONS = (*REDUCTIONS, "batchmean")
+
+
+class L1Loss(Loss):
+    """`l1_loss` as a module.
+
+    Args:
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean' or 'sum'.
+    """
+
+    def forward(self, input: Array, target: Array) -> tuple[Array, Backward]:
+        """|x - t|, reduced."""
+        return l1_loss(input, target, reduction=self.reduction)
+
+
+class MSELoss(Loss):
+    """`mse_loss` as a module.
+
+    Args:
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean' or 'sum'.
+    """
+
+    def forward(self, input: Array, target: Array) -> tuple[Array, Backward]:
+        """(x - t)^2, reduced."""
+        return mse_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(Loss):
+    """`smooth_l1_loss` as a module.
+
+    Args:
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean' or 'sum'.
+        beta: where the parabola meets the line, not negative.
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = check.number("SmoothL1Loss", "beta", beta, low=0)
+
+    def forward(self, input: Array, target: Array) -> tuple[Array, Backward]:
+        """The rounded absolute error, reduced."""
+        return smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(Loss):
+    """`huber_loss` as a module.
+
+    Args:
+        reduction: 'none', 'mean' or 'sum'.
+        delta: where the parabola meets the line, positive.
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.delta = check.number("HuberLoss", "delta", delta, low=0, open_low=True)
+
+    def forward(self, input: Array, target: Array) -> tuple[Array, Backward]:
+        """The Huber loss, reduced."""
+        return huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class PoissonNLLLoss(Loss):
+    """`poisson_nll_loss` as a module.
+
+    Args:
+        log_input: whether the input is the logarithm of the rate.
+        full: whether to add log t!.
+        size_average: older spelling of `reduction`; overrides it where given.
+        eps: keeps the logarithm finite where `log_input` is False; not negative.
+        reduce: likewise.
+        reduction: 'none', 'mean' or 'sum'.
+    """
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-8,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        check.option("PoissonNLLLoss", "log_input", log_input, (True, False))
+        check.option("PoissonNLLLoss", "full", full, (True, False))
+        self.log_input = log_input
+        self.full = full
+        self.eps = check.number("PoissonNLLLoss", "eps", eps, low=0)
+
+    def forward(self, log_input: Array, target: Array) -> tuple[Array, Backward]:
+        """The negative log likelihood, reduced."""
+        return poisson_nll_loss(
+            log_input,
+            target,
+            log_input=self.log_input,
+            full=self.full,
+            eps=self.eps,
+            reduction=self.reduction,
+        )
+
+
+class GaussianNLLLoss(Loss):
+    """`gaussian_nll_loss` as a module.
+
+    Args:
+        full: whether to add log(2 pi) / 2.
+        eps: least variance.
+        reduction: 'none', 'mean' or 'sum'.
+    """
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        check.option("GaussianNLLLoss", "full", full, (True, False))
+        self.full = full
+        self.eps = check.number("GaussianNLLLoss", "eps", eps, low=0)
+
+    def forward(self, input: Array, target: Array, var: Array | float) -> tuple[Array, Backward]:
+        """The negative log likelihood, reduced."""
+        return gaussian_nll_loss(
+            input, target, var, full=self.full, eps=self.eps, reduction=self.reduction
+        )
+
+
+class KLDivLoss(Loss):
+    """`kl_div` as a module.
+
+    Args:
+        size_average: older spelling of `reduction`; overrides it where given.
+        reduce: likewise.
+        reduction: 'none', 'mean', 'sum' or 'batchmean'.
+        log_target: whether the target is a logarithm.
+    """
+
+    _reductions = KL_REDUCTIONS
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        check.option("KLDivLoss", "log_target", log_target, (True, False))
+        self.log_target = log_target
+
+    def forward(self, input: Array, target: Array) -> tuple[Array, Backward]:
+        """The divergence, reduced."""
+        return kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
