@@ -1,6 +1,7 @@
 """The command line: `parity list | run | compare | train | experiment | bench`."""
 
 import difflib
+import json
 import sys
 import time
 from collections.abc import Iterable
@@ -37,6 +38,7 @@ console = Console()
 
 Out = Annotated[Path, typer.Option(help="Folder for what is written.")]
 Device = Annotated[str, typer.Option(help="Where torch runs: auto, cpu or cuda.")]
+OPTIMIZERS = ("SGD", "Adam", "AdamW")
 DTYPES = {"float64": np.float64, "float32": np.float32}
 
 
@@ -80,7 +82,6 @@ def resolve(device: str) -> str:
 def list_() -> None:
     """List every twin, pitfall, task and experiment by name."""
     from datasets.tasks import TASKS
-
     from parity_tests.catalog import FAMILIES
     from parity_tests.experiments import EXPERIMENTS
     from parity_tests.pitfalls import PITFALLS
@@ -184,6 +185,273 @@ def _counts(rows: list[Any], seconds: float) -> None:
         style=style,
         highlight=False,
     )
+
+
+@app.command()
+def compare(
+    task: Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")],
+    model: Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")] = "MLP",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of data, start and batches.")] = 0,
+    optimizer: Annotated[str | None, typer.Option(help="SGD, Adam or AdamW.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate instead of the recipe's.")] = None,
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    device: Device = "cpu",
+    out: Out = Path("parity-report"),
+) -> None:
+    """Train both twins on TASK from the same weights on the same batches, and watch them drift.
+
+    Prints losses, metrics, the largest difference so far and times; writes a figure and all numbers as JSON.
+    """
+    from parity_tests.harness.report import write_atomically
+    from parity_tests.harness.trajectory import MODELS, Trajectory
+    from parity_tests.harness.trajectory import compare as run_both
+    from parity_tests.harness.trajectory_figure import draw
+
+    chosen = _task(task)
+    if model not in MODELS:
+        nearest("model", model, MODELS)
+    if dtype not in DTYPES:
+        nearest("dtype", dtype, DTYPES)
+    if optimizer is not None and optimizer not in OPTIMIZERS:
+        nearest("optimizer", optimizer, OPTIMIZERS)
+    arguments = _optimizer_args(chosen, optimizer, lr)
+    total = steps or chosen.steps
+    device = resolve(device)
+    with progress() as bar:
+        line = bar.add_task("", total=total)
+
+        def show(step: int, so_far: Trajectory) -> None:
+            if step % 50 == 0 or step == total:
+                text = f"loss {so_far.loss[-1]:.3e}  drift {so_far.worst_loss_drift(step):.0e}"
+                bar.update(line, completed=step, description=text)
+
+        try:
+            result = run_both(
+                chosen,
+                model=model,
+                steps=steps,
+                seed=seed,
+                optimizer=optimizer,
+                optimizer_args=arguments,
+                dtype=DTYPES[dtype],
+                device=device,
+                progress=show,
+            )
+        except ValueError as error:
+            fail(str(error))
+    decades = {b * 10**k for k in range(9) for b in (1, 2, 5)} | {total}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    metric = result.setting["metric"]
+    for heading in ("step", "loss scratch", "loss torch", "largest so far", "worst parameter"):
+        table.add_column(heading, justify="right")
+    for side in ("scratch", "torch"):
+        table.add_column(f"{metric} {side}", justify="right")
+    for i, step in enumerate(result.watched):
+        if step in decades:
+            table.add_row(
+                f"{step:,}",
+                f"{result.loss[step - 1]:.9g}",
+                f"{result.reference_loss[step - 1]:.9g}",
+                f"{result.worst_loss_drift(step):.1e}",
+                f"{result.parameter_drift[i]:.1e}",
+                f"{result.metric[i]:.4f}",
+                f"{result.reference_metric[i]:.4f}",
+            )
+    console.print(table)
+    reached = min(result.metric[-1], result.reference_metric[-1])
+    console.print(
+        f"time in steps: scratch {result.seconds:.2f} s, torch {result.reference_seconds:.2f} s; "
+        f"test {metric} {reached:.4f}, the recipe's target is {chosen.target:.4f}",
+        highlight=False,
+    )
+    stem = f"compare-{task}-{result.setting['model']}-{result.setting['optimizer']}-{dtype}-{seed}"
+    write_atomically(out / f"{stem}.json", json.dumps(result.as_dict(), indent=1))
+    picture = draw(result, out / f"{stem}.png")
+    console.print(
+        f"figure: {picture}\nnumbers: {out / f'{stem}.json'}", highlight=False, soft_wrap=True
+    )
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")],
+    model: Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")] = "MLP",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of data, start and batches.")] = 0,
+    optimizer: Annotated[str | None, typer.Option(help="SGD, Adam or AdamW.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate instead of the recipe's.")] = None,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, or tf32 on a GPU that has it.")] = "fp32",
+    out: Out = Path("parity-report"),
+) -> None:
+    """Train the PyTorch reference alone on TASK, on the GPU where there is one.
+
+    Writes the weights as safetensors, which the NumPy model loads by the same names, and the losses as JSON.
+    """
+    from parity_tests.harness.trajectory import MODELS
+    from torch_ref.training.precision import set_precision
+    from torch_ref.training.task import train_task
+
+    chosen = _task(task)
+    if model not in MODELS:
+        nearest("model", model, MODELS)
+    if optimizer is not None and optimizer not in OPTIMIZERS:
+        nearest("optimizer", optimizer, OPTIMIZERS)
+    if precision not in ("fp32", "tf32"):
+        nearest("precision", precision, ("fp32", "tf32"))
+    device = resolve(device)
+    flags = set_precision(precision)
+    console.print(
+        f"device {device}; " + ", ".join(f"{k} {v}" for k, v in flags.items()), highlight=False
+    )
+    total = steps or chosen.steps
+    with progress() as bar:
+        line = bar.add_task("", total=total)
+
+        def show(step: int, loss: float) -> None:
+            if step % 50 == 0 or step == total:
+                bar.update(line, completed=step, description=f"loss {loss:.4e}")
+
+        try:
+            run = train_task(
+                chosen,
+                model=model,
+                steps=total,
+                seed=seed,
+                optimizer=optimizer or chosen.optimizer,
+                optimizer_args=_optimizer_args(chosen, optimizer, lr)
+                or dict(chosen.optimizer_args),
+                device=device,
+                progress=show,
+            )
+        except ValueError as error:
+            fail(str(error))
+    weights, numbers = run.save(out, f"train-{task}-{model}-{seed}", flags)
+    console.print(
+        f"{total:,} steps in {run.seconds:.2f} s ({total / run.seconds:,.0f} a second); training loss "
+        f"{run.loss[-1]:.4g}, test {chosen.metric} {run.metric:.4f}, the recipe's target is {chosen.target:.4f}\n"
+        f"weights: {weights}\nnumbers: {numbers}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _task(name: str) -> Any:
+    from datasets.tasks import TASKS
+
+    if name not in TASKS:
+        nearest("task", name, TASKS)
+    return TASKS[name]
+
+
+def _optimizer_args(task: Any, optimizer: str | None, lr: float | None) -> dict[str, Any] | None:
+    """The recipe's arguments; another optimizer takes its learning rate only, unless `lr` is given."""
+    if optimizer in (None, task.optimizer):
+        return {**task.optimizer_args, **({} if lr is None else {"lr": lr})}
+    return {"lr": task.optimizer_args.get("lr", 1e-3) if lr is None else lr}
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="Its name, or `all`; `parity list` shows them.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    small: Annotated[bool, typer.Option("--small", help="The size that the tests run.")] = False,
+    out: Out = Path("parity-report"),
+) -> None:
+    """Run an experiment of the guide: both twins trained, its claims checked, its figures drawn.
+
+    Exit status 1 if a claim does not hold.
+    """
+    from parity_tests.experiments import EXPERIMENTS
+
+    if name != "all" and name not in EXPERIMENTS:
+        nearest("experiment", name, [*EXPERIMENTS, "all"])
+    held = True
+    for each in EXPERIMENTS if name == "all" else [name]:
+        with console.status(f"{each} ..."):
+            outcome = EXPERIMENTS[each](out, small=small, seed=seed)
+        if outcome.text:
+            console.print(outcome.text, markup=False, highlight=False, soft_wrap=True)
+        table = Table(each, "measured", "", box=None, pad_edge=False, header_style="bold")
+        for claim in outcome.claims:
+            table.add_row(
+                claim.text, claim.measured, "[green]holds[/]" if claim.holds else "[red]fails[/]"
+            )
+        console.print(table)
+        for path in (*outcome.figures, outcome.save(out)):
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+        console.print()
+        held = held and not outcome.failed
+    if not held:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    k: Annotated[str, typer.Option("-k", help="Only benchmarks whose name contains this.")] = "",
+    out: Out = Path("parity-report"),
+) -> None:
+    """Time scratch against torch, interleaved in one run at equal threads, with peak memory.
+
+    Let nothing else run meanwhile. Ratios are medians of pairs; below 1 NumPy is the faster one.
+    """
+    from parity_tests.benchmarks import BENCHMARKS
+    from parity_tests.benchmarks.timing import threads
+    from parity_tests.harness.report import environment, write_atomically
+
+    chosen = {name: make for name, make in BENCHMARKS.items() if k.lower() in name.lower()}
+    if not chosen:
+        nearest("benchmark", k, BENCHMARKS)
+    results = []
+    with progress() as bar:
+        line = bar.add_task("", total=len(chosen))
+        for name, make in chosen.items():
+            bar.update(line, description=name[:40].ljust(40))
+            results.append(make())
+            bar.advance(line)
+    table = Table(
+        "work (forward and backward unless said)", box=None, pad_edge=False, header_style="bold"
+    )
+    for heading in (
+        "scratch ms",
+        "torch ms",
+        "ratio",
+        "quartiles",
+        "at most",
+        "peak MB",
+        "torch MB",
+    ):
+        table.add_column(heading, justify="right")
+    for r in results:
+        style = "green" if r.ratio <= r.target else "red"
+        quartiles = f"{r.quartiles[0]:.2f} - {r.quartiles[1]:.2f}"
+        table.add_row(
+            r.name,
+            f"{r.ours_ms:.3f}",
+            f"{r.theirs_ms:.3f}",
+            f"[{style}]{r.ratio:.2f}[/]",
+            quartiles,
+            f"{r.target:.2f}",
+            f"{r.ours_mb:.1f}",
+            f"{r.theirs_mb:.1f}",
+        )
+    console.print(table)
+    mean = float(np.exp(np.mean([np.log(r.ratio) for r in results])))
+    console.print(
+        f"geometric mean of the ratios {mean:.2f}, {threads()} threads each", highlight=False
+    )
+    data = {
+        "environment": environment("cpu"),
+        "threads": threads(),
+        "results": [vars(r) for r in results],
+    }
+    write_atomically(out / "bench.json", json.dumps(data, indent=1))
+    console.print(f"numbers: {out / 'bench.json'}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ ROOT = SCRATCH.parent
 ALLOWED = {
     "datasets": {"numpy", "sklearn"},
     "scratch": {"numpy"},
-    "torch_ref": {"numpy", "torch"},
+    "torch_ref": {"numpy", "torch", "safetensors"},
 }
 
 

@@ -16,7 +16,7 @@ words w from the Mersenne twister.
     randperm   Fisher-Yates: position i swaps with i + w mod (n - i)
     torch      equal bit for bit but for `normal`, which differs by the rounding of log, cos and
                sin. Builds with MKL on Intel processors draw `bernoulli_(p)` with a number p, and
-               so dropout, from another generator that one word seeds; `bernoulli_(tensor)` is as
+               so dropout, from another generator that this one seeds; `bernoulli_(tensor)` is as
                here on all of them. CUDA has another generator.
 """
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scratch.gradcheck import gradcheck
 
 import scratch
 from parity_tests.harness import twin
 from parity_tests.harness.compare import Comparison, close, nonzero, same
 from parity_tests.harness.draw import Array, Draw
 from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Optim
+from scratch.gradcheck import gradcheck
 from scratch.random import Generator
 
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
@@ -101,7 +101,7 @@ def check_op(
     view_gradients = twin.as_tuple(twin.scratch_backward(view_output, view_backward, dys))
     results += _compare_arrays("non-contiguous: output", view_output, output, c)
     results += _compare_arrays("non-contiguous: gradients", view_gradients, gradients, c)
-    if dtype == np.float64:
+    if dtype == np.float64 and not case.surrogate:
         constant = [
             name
             for name in twin.named_arguments(entry.scratch, inputs)
@@ -175,12 +175,13 @@ def check_layer(
 
     first = [p.grad for p in parameters.values()]
     twin.scratch_backward(output, backward, dys)
-    twice = [p.grad for p in parameters.values()]
-    expected = [None if g is None else g + g for g in first]
-    results.append(_equal("second backward accumulates", tuple(twice), tuple(expected)))
+    for p, g in zip(parameters.values(), first, strict=True):
+        if g is not None:  # not exact: a parameter that is used twice adds up in another order
+            results.append(close("second backward accumulates", p.grad, g + g, c=4))
     ours.zero_grad()
     if dtype == np.float64:
-        results.append(_finite_differences(ours, inputs, []))
+        if not case.surrogate:
+            results.append(_finite_differences(ours, inputs, []))
         if mode == "train" and entry.steps and parameters:
             results += _ten_steps(entry, case, dtype, device)
     return results

@@ -41,6 +41,8 @@ class Case:
         c: float64 tolerance in eps of the tensor's largest magnitude; None takes the entry's. A case that sets it says why.
         reason: why `c` differs from the entry's.
         kinked: inputs sit on kinks, where central differences do not exist.
+        surrogate: why the gradient is by definition not the derivative (padding rows), so that finite
+            differences are left out; empty if it is.
         modes: which of 'train' and 'eval' are compared (modules and models).
         seeded: both sides draw (dropout masks): they are given the same seed before each forward.
     """
@@ -52,6 +54,7 @@ class Case:
     c: float | None = None
     reason: str = ""
     kinked: bool = False
+    surrogate: str = ""
     modes: tuple[str, ...] = ("train", "eval")
     seeded: bool = False
 

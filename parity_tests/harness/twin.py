@@ -45,7 +45,8 @@ def map_call(function: Callable[[Any], Any], call: Call) -> Call:
             return type(value)(apply(v) for v in value)
         return function(value)
 
-    return Call(*map(apply, call.args), **{k: apply(v) for k, v in call.kwargs.items()})
+    # A list, not the lazy map: Python would evaluate the keyword arguments first.
+    return Call(*[apply(v) for v in call.args], **{k: apply(v) for k, v in call.kwargs.items()})
 
 
 def plain(call: Call) -> Call:

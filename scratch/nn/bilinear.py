@@ -68,7 +68,7 @@ def bilinear(
         grads = dx1.reshape(x1.shape), dx2.reshape(x2.shape), dweight
         return grads if bias is None else (*grads, drows.sum(0))
 
-    return y.reshape(*lead, out), backward
+    return y.reshape((*lead, out)), backward
 
 
 class Bilinear(Module):

@@ -1,12 +1,12 @@
 """Dropout: set a random share of the activations to zero.
 
-dropout          y = x m / (1 - p)     dx = dy m / (1 - p)       m = 1 with probability 1 - p, else 0
+dropout          y = x m / (1 - p)     dx = dy m / (1 - p)     m = 1 with probability 1 - p, else 0
 alpha_dropout    y = a (x m - alpha (1 - m)) + b   dx = dy a m   alpha = 1.7580993408473766
                  a = ((1 - p) (1 + p alpha^2))^(-1/2)            b = a alpha p
 feature forms    one m for each channel of each sample: whole feature maps go
 shapes           x, y any   m as x, or (N, C, 1, ...) in the feature forms
 torch            inverted: the scaling is done in training and evaluation does nothing; p is the
-                 share that is dropped. (The paper keeps with probability p and scales when testing.)
+                 share that is dropped. (The paper keeps with probability p, scales when testing.)
                  F.dropout drops unless training=False, F.alpha_dropout only if training=True.
                  The same seed gives the same masks, but they are drawn in index order, torch's in
                  memory order, which is another one for a transposed input.
@@ -17,6 +17,8 @@ Sources          Srivastava et al. 2014, JMLR 15(56)            alpha: Klambauer
 import math
 from collections.abc import Callable
 from typing import ClassVar
+
+import numpy as np
 
 from scratch import check
 from scratch.check import Array
@@ -309,13 +311,12 @@ def _check_generator(function: str, generator: object) -> None:
 
 
 def _mask(function: str, mask: object, x: Array, drawn: tuple[int, ...]) -> Array:
-    if getattr(mask, "dtype", None) not in (bool, x.dtype):
-        check.refuse(
-            function, f"mask to be a bool or {x.dtype} array", check.describe(mask), TypeError
-        )
-    mask = x.dtype.type(1) * mask
-    check.shape(function, "mask", mask, drawn)
-    return mask
+    if not isinstance(mask, np.ndarray | np.generic) or mask.dtype not in (bool, x.dtype):
+        expected = f"mask to be a bool or {x.dtype} array"
+        check.refuse(function, expected, check.describe(mask), TypeError)
+    keep = np.asarray(mask, x.dtype)
+    check.shape(function, "mask", keep, drawn)
+    return keep
 
 
 class _Dropout(Module):

@@ -8,7 +8,8 @@ shapes          id any   W (V, D)   y (*id, D)
                 bags: id (B, n), or id (n,) with offsets (B,)   s as id   y (B, D)
 torch           starts W from N(0, 1), the row of padding_idx from 0. That row gets gradient 0;
                 embedding reads it like any other, embedding_bag leaves it out. An empty bag is 0.
-                scale_grad_by_freq divides dW[k] by the number of times that k was read.
+                scale_grad_by_freq divides dW[k] by the number of times that k was read (torch
+                2.13 takes another row's number in bags on the CPU: pytorch issue 190063).
                 max_norm scales the rows that are read down to that norm, unseen by the gradient.
                 torch does so in the table that F.embedding is given; here a function changes no
                 argument: it reads scaled copies, and the modules write theirs back.
@@ -151,7 +152,7 @@ def _scatter(ids: Array, rows: Array, n: int, mean: bool = False) -> Array:
     order = np.argsort(ids, kind="stable")
     ids, rows = ids[order], rows[order]
     place = np.arange(len(ids)) - np.searchsorted(ids, ids)  # among the rows of one index
-    # Neighbours of one index are added in pairs, which halves their number until one of each is left.
+    # Neighbours of one index are added in pairs: their number halves until one of each is left.
     while place.any():
         second = np.flatnonzero(place % 2)
         rows[second - 1] += rows[second]
@@ -167,7 +168,8 @@ def _scatter(ids: Array, rows: Array, n: int, mean: bool = False) -> Array:
 def _first_maxima(rows: Array, bags: Array) -> tuple[Array, Array]:
     """The row that holds each column's maximum of each bag that is not empty, and those bags.
 
-    The first of equal ones, as in torch, whose loop asks `new > best`: a NaN wins only as the bag's first row.
+    The first of equal ones, as in torch, whose loop asks `new > best`, so that a NaN wins only as
+    the bag's first row.
     """
     start = np.flatnonzero(np.diff(bags, prepend=-1))
     if not start.size:
@@ -195,7 +197,7 @@ def _bags(ids: Array, offsets: Array | None, include_last_offset: bool) -> tuple
         expected = f"offsets that end with the length of input, {ids.size}"
         check.refuse(name, expected, begin[-1:])
     begin = begin[:-1] if include_last_offset else begin
-    size = np.diff(begin.astype(np.intp), append=ids.size)
+    size: Array = np.diff(begin.astype(np.intp), append=ids.size)
     if (begin[0] if begin.size else ids.size) != 0 or (size < 0).any():
         check.refuse(name, "offsets that begin with 0 and do not decrease", offsets)
     return np.repeat(np.arange(len(begin)), size), len(begin)
@@ -231,6 +233,8 @@ def _limited(
         return weight
     max_norm = check.number(function, "max_norm", max_norm, 0)
     read = np.unique(ids)
+    if not weight.shape[1]:  # NumPy, as torch, has no infinity norm of nothing
+        return weight
     norm = np.linalg.norm(weight[read], norm_type, axis=1).astype(np.float64)
     large = norm > max_norm
     if not large.any():
@@ -384,8 +388,10 @@ class Embedding(_Table):
         """
         table = check.floating(f"{cls.__name__}.from_pretrained", "embeddings", embeddings)
         check.shape(f"{cls.__name__}.from_pretrained", "embeddings", table, ("V", "D"))
+        rows, columns = table.shape
         return cls(
-            *table.shape,
+            rows,
+            columns,
             padding_idx,
             max_norm,
             norm_type,
@@ -521,8 +527,10 @@ class EmbeddingBag(_Table):
         table = check.floating(function, "embeddings", embeddings)
         check.shape(function, "embeddings", table, ("V", "D"))
         check.option(function, "freeze", freeze, (True, False))
+        rows, columns = table.shape
         bag = cls(
-            *table.shape,
+            rows,
+            columns,
             max_norm,
             norm_type,
             scale_grad_by_freq,

@@ -57,7 +57,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
         grads = dx.reshape(x.shape), drows.T @ rows
         return grads if bias is None else (*grads, np.asarray(drows.sum(0)))
 
-    return y.reshape(*lead, *out), backward
+    return y.reshape((*lead, *out)), backward
 
 
 class Linear(Module):

@@ -1,10 +1,10 @@
 """What all losses share: the reduction, and labels that may be integers.
 
-    none   L = l             dl = dL
-    sum    L = sum l         dl = dL
-    mean   L = sum l / n     dl = dL / n       n = number of entries of l, unless the loss says otherwise
-    torch  the older arguments size_average and reduce override reduction where one is given; torch warns, here they
-           are silent. The mean of nothing is NaN, its sum 0.
+none   L = l             dl = dL
+sum    L = sum l         dl = dL
+mean   L = sum l / n     dl = dL / n       n = number of entries of l, unless the loss says otherwise
+torch  the older arguments size_average and reduce override reduction where one is given; torch warns, here they
+       are silent. The mean of nothing is NaN, its sum 0.
 """
 
 from collections.abc import Sequence
@@ -68,13 +68,14 @@ def reduced(loss: Array, reduction: str, n: Any = None) -> tuple[Array, Backward
     total = loss.sum()
     if reduction == "sum":
         return total, lambda dy: dy
-    count = loss.size if n is None else n
+    n = loss.size if n is None else n
 
-    def backward(dy: Array) -> Array:
+    def divided(value: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return dy / count
+            quotient: Array = value / n
+        return quotient
 
-    return backward(total), backward
+    return divided(total), divided
 
 
 def labels(function: str, name: str, value: object, like: Array) -> tuple[Array, bool]:
@@ -107,7 +108,7 @@ class Loss(Module):
         name = type(self).__name__
         self.reduction = resolve(name, reduction, size_average, reduce, self._reductions)
 
-    def _hold(self, name: str, weight: Array | None) -> None:
+    def hold(self, name: str, weight: Array | None) -> None:
         """Register an optional floating buffer."""
         if weight is not None:
             weight = check.floating(type(self).__name__, name, weight)

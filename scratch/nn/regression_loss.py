@@ -1,19 +1,19 @@
 """Losses between numbers.
 
-    forward    d = x - t, then for each entry
-               l1         |d|
-               mse        d^2
-               smooth_l1  d^2 / (2 beta)  where |d| < beta,   else |d| - beta / 2          Girshick 2015, arXiv:1504.08083
-               huber      d^2 / 2         where |d| < delta,  else delta (|d| - delta / 2)              Huber 1964
-               poisson    exp(x) - t x    or  x - t log(x + eps);  full adds log t! by Stirling where t > 1
-               gaussian   (log v + d^2 / v) / 2,  v = max(var, eps);  full adds log(2 pi) / 2    Nix & Weigend 1994
-               kl_div     t (log t - x)   or  e^t (t - x) where the target is a logarithm too
-    backward   dx = dl l'(d),  dt = -dx for the first four; the others as written beside their forward
-    shapes     x, t, l  any, broadcast against one another
-    torch      |d|'(0) = 0.  mse has no 1/2 and its mean is over every entry.  huber(delta) = delta smooth_l1(beta=delta).
-               The weighted mean of l1 and mse divides by the sum of the weights, that of huber by their number.
-               gaussian's clamp of var is invisible to the gradient.  kl_div takes log q first; its 'mean' divides by every
-               entry, 'batchmean' is the divergence.  The target's gradient is NaN at t = 0 in kl_div and full poisson.
+forward    d = x - t, then for each entry
+           l1         |d|
+           mse        d^2
+           smooth_l1  d^2 / (2 beta)  where |d| < beta,   else |d| - beta / 2          Girshick 2015, arXiv:1504.08083
+           huber      d^2 / 2         where |d| < delta,  else delta (|d| - delta / 2)              Huber 1964
+           poisson    exp(x) - t x    or  x - t log(x + eps);  full adds log t! by Stirling where t > 1
+           gaussian   (log v + d^2 / v) / 2,  v = max(var, eps);  full adds log(2 pi) / 2    Nix & Weigend 1994
+           kl_div     t (log t - x)   or  e^t (t - x) where the target is a logarithm too
+backward   dx = dl l'(d),  dt = -dx for the first four; the others as written beside their forward
+shapes     x, t, l  any, broadcast against one another
+torch      |d|'(0) = 0.  mse has no 1/2 and its mean is over every entry.  huber(delta) = delta smooth_l1(beta=delta).
+           The weighted mean of l1 and mse divides by the sum of the weights, that of huber by their number.
+           gaussian's clamp of var is invisible to the gradient.  kl_div takes log q first; its 'mean' divides by every
+           entry, 'batchmean' is the divergence.  The target's gradient is NaN at t = 0 in kl_div and full poisson.
 """
 
 import math
@@ -23,6 +23,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
+from scratch.nn.distance import sign
 from scratch.nn.op import Backward, op, unbroadcast
 from scratch.nn.reduction import REDUCTIONS, Loss, labels, reduced, resolve
 
@@ -50,32 +51,32 @@ def _weight(function: str, weight: Array | None, x: Array) -> Array | None:
     return weight
 
 
+def _total(w: Array | None) -> Array | None:
+    return None if w is None else w.sum()
+
+
 def _difference_loss(
-    x: Array, t: Array, loss: Array, slope: Array, reduction: str
+    x: Array,
+    t: Array,
+    loss: Array,
+    slope: Array,
+    reduction: str,
+    w: Array | None = None,
+    n: Array | None = None,
 ) -> tuple[Array, Backward]:
-    """The reduced loss of x - t: `slope` is dloss/dx, and the target's gradient is its negative."""
-    y, reduced_back = reduced(loss, reduction)
+    """The reduced loss of d = x - t, which has derivative `slope`, times w; `n` is what the mean divides by."""
+    y, reduced_back = reduced(loss if w is None else w * loss, reduction, n)
 
-    def backward(dy: Array) -> tuple[Array, Array]:
-        dd = reduced_back(dy) * slope
-        return unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
-
-    return y, backward
-
-
-def _weighted_loss(
-    x: Array, t: Array, w: Array, loss: Array, slope: Array, reduction: str, n: Array | None = None
-) -> tuple[Array, Backward]:
-    """The same for w times the loss; `n` is the sum of the weights where the mean divides by that."""
-    y, reduced_back = reduced(w * loss, reduction, n)
-
-    def backward(dy: Array) -> tuple[Array, Array, Array]:
+    def backward(dy: Array) -> tuple[Array, ...]:
         dl = reduced_back(dy)
-        dd = dl * w * slope
+        dd = dl * slope if w is None else dl * w * slope
+        dx, dt = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
+        if w is None:
+            return dx, dt
         dw = unbroadcast(dl * loss, w.shape)
         if reduction == "mean" and n is not None:
-            dw = dw - dl * y  # y = sum(w loss) / sum(w)
-        return unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape), dw
+            dw = dw - dl * y  # y = sum(w loss) / n and n = sum(w)
+        return dx, dt, dw
 
     return y, backward
 
@@ -110,11 +111,7 @@ def l1_loss(
     w = _weight("l1_loss", weight, x)
     reduction = resolve("l1_loss", reduction, size_average, reduce)
     d = x - t
-    # Not np.sign, which is NaN where d is: torch's is 0 there.
-    slope = (d > 0).astype(x.dtype) - (d < 0)
-    if w is None:
-        return _difference_loss(x, t, np.abs(d), slope, reduction)
-    return _weighted_loss(x, t, w, np.abs(d), slope, reduction, w.sum())
+    return _difference_loss(x, t, np.abs(d), sign(d), reduction, w, _total(w))
 
 
 @op
@@ -147,9 +144,7 @@ def mse_loss(
     w = _weight("mse_loss", weight, x)
     reduction = resolve("mse_loss", reduction, size_average, reduce)
     d = x - t
-    if w is None:
-        return _difference_loss(x, t, d * d, 2 * d, reduction)
-    return _weighted_loss(x, t, w, d * d, 2 * d, reduction, w.sum())
+    return _difference_loss(x, t, d * d, 2 * d, reduction, w, _total(w))
 
 
 @op
@@ -186,8 +181,7 @@ def smooth_l1_loss(
     beta = check.number("smooth_l1_loss", "beta", beta, low=0)
     d = x - t
     if beta == 0:
-        slope = (d > 0).astype(x.dtype) - (d < 0)
-        return _difference_loss(x, t, np.abs(d), slope, reduction)
+        return _difference_loss(x, t, np.abs(d), sign(d), reduction)
     size = np.abs(d)
     near = np.minimum(size, beta)
     loss = near * (size - 0.5 * near) / beta  # one formula for both pieces
@@ -229,10 +223,7 @@ def huber_loss(
     size = np.abs(d)
     near = np.minimum(size, delta)
     loss = near * (size - 0.5 * near)  # one formula for both pieces
-    slope = np.clip(d, -delta, delta)
-    if w is None:
-        return _difference_loss(x, t, loss, slope, reduction)
-    return _weighted_loss(x, t, w, loss, slope, reduction)
+    return _difference_loss(x, t, loss, np.clip(d, -delta, delta), reduction, w)
 
 
 @op
@@ -272,7 +263,7 @@ def poisson_nll_loss(
     check.option("poisson_nll_loss", "full", full, (True, False))
     reduction = resolve("poisson_nll_loss", reduction, size_average, reduce)
     eps = check.number("poisson_nll_loss", "eps", eps, low=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_rate = x if log_input else np.log(x + eps)
         loss = (np.exp(x) if log_input else x) - t * log_rate
         if full:
@@ -282,14 +273,16 @@ def poisson_nll_loss(
 
     def backward(dy: Array) -> Array | tuple[Array, Array]:
         dl = reduced_back(dy)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             dx = dl * (np.exp(x) - t if log_input else 1 - t / (x + eps))
             dx = unbroadcast(dx, x.shape)
             if not floating:
                 return dx
             dlt = -log_rate
             if full:
-                dlt = dlt + (t > 1) * (np.log(t) + 0.5 / t)  # a product: NaN where t <= 0, as torch's
+                dlt = dlt + (t > 1) * (
+                    np.log(t) + 0.5 / t
+                )  # a product: NaN where t <= 0, as torch's
             return dx, unbroadcast(dl * dlt, t.shape)
 
     return y, backward
@@ -331,7 +324,7 @@ def gaussian_nll_loss(
     check.option("gaussian_nll_loss", "full", full, (True, False))
     eps = check.number("gaussian_nll_loss", "eps", eps, low=0)
     reduction = resolve("gaussian_nll_loss", reduction)
-    variance = _variance(var, x)
+    variance, shape = _variance(var, x)
     v = np.maximum(variance, eps)
     d = x - t
     with np.errstate(divide="ignore", invalid="ignore"):  # eps may be 0
@@ -345,32 +338,30 @@ def gaussian_nll_loss(
         with np.errstate(divide="ignore", invalid="ignore"):
             dd = dl * d / v
             dinputs = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
-            if isinstance(var, int | float):
+            if shape is None:
                 return dinputs
             dv = dl * (0.5 / v) * (1 - d * d / v)
-        return *dinputs, unbroadcast(dv, variance.shape).reshape(var.shape)
+        return *dinputs, unbroadcast(dv, variance.shape).reshape(shape)
 
     return y, backward
 
 
-def _variance(var: Array | float, x: Array) -> Array:
-    """`var` as an array that broadcasts against x without surprises."""
-    if isinstance(var, int | float):
+def _variance(var: Array | float, x: Array) -> tuple[Array, tuple[int, ...] | None]:
+    """`var` so that it broadcasts against x without surprises, and its own shape unless it is a number."""
+    if isinstance(var, int | float) and not isinstance(var, np.generic):
         number = check.number("gaussian_nll_loss", "var", var, low=0)
-        return np.asarray(number, x.dtype)
-    variance = check.floating("gaussian_nll_loss", "var", var, like=x)
-    if np.any(variance < 0):
-        check.refuse("gaussian_nll_loss", "no negative entry in var", variance.min())
-    if variance.shape == x.shape:
-        return variance
-    if variance.shape == x.shape[:-1]:  # one variance for each vector
-        return variance[..., None]
-    if variance.ndim == x.ndim:
-        differing = [v for n, v in zip(x.shape, variance.shape, strict=True) if n != v]
-        if differing == [1]:
-            return variance
-    expected = f"var of shape {x.shape}, {x.shape[:-1]} or with one axis of size 1"
-    check.refuse("gaussian_nll_loss", expected, variance.shape)
+        return np.asarray(number, x.dtype), None
+    v = check.floating("gaussian_nll_loss", "var", var, like=x)
+    if np.any(v < 0):
+        check.refuse("gaussian_nll_loss", "no negative entry in var", v.min())
+    if v.shape == x.shape:
+        return v, v.shape
+    if v.shape == x.shape[:-1]:  # one variance for each vector
+        return v[..., None], v.shape
+    if v.ndim == x.ndim and [m for n, m in zip(x.shape, v.shape, strict=True) if m != n] == [1]:
+        return v, v.shape
+    expected = f"var of shape {x.shape}, {x.shape[:-1]} or {x.shape} with one axis of size 1"
+    check.refuse("gaussian_nll_loss", expected, v.shape)
 
 
 @op

@@ -1,0 +1,9 @@
+"""Training: the loop and its metrics, devices and precision."""
+
+from torch_ref.training import metrics as metrics
+from torch_ref.training.device import resolve_device as resolve_device
+from torch_ref.training.loop import Record as Record
+from torch_ref.training.loop import evaluate as evaluate
+from torch_ref.training.loop import train as train
+from torch_ref.training.precision import precision as precision
+from torch_ref.training.precision import set_precision as set_precision

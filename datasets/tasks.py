@@ -1,0 +1,364 @@
+"""Tasks: data, loss, metric and a recipe that reaches the target, for whichever framework trains it.
+
+    task = get("digits")
+    split = task.load(seed=0)               standardised, parted, ready to train on
+    task.hidden, task.activation            the network: Linear and activation in turn, Linear last
+    task.optimizer, task.optimizer_args     torch.optim's name and keyword arguments
+    task.batch_size, task.steps             batch_stream(len(split.train_x), batch_size, steps, seed)
+    task.loss                               the name of the loss in torch.nn.functional
+    task.metric, task.target                what the test set must show at the end
+
+The recipes hold for torch's default start, in float32 and float64. Each target is what the recipe reached from every
+one of the first 30 seeds, data and start drawn anew, rounded down. Where there are few rows half of them
+are the test set: over thirty flowers the accuracy says more about the split than about the network.
+
+    kind          output           y                     loss                                 metric
+    binary        one logit        (n, 1) 0.0 or 1.0     binary_cross_entropy_with_logits     accuracy
+    multiclass    K logits         (n,) int64            cross_entropy                        accuracy
+    regression    one value        (n, 1) standardised   mse_loss                             r2
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from datasets import check, tabular, toy
+from datasets.check import Array
+from datasets.split import Standardizer, train_test_split
+from datasets.tabular import Dataset
+
+Kind = Literal["binary", "multiclass", "regression"]
+
+LOSSES: Mapping[Kind, str] = {
+    "binary": "binary_cross_entropy_with_logits",
+    "multiclass": "cross_entropy",
+    "regression": "mse_loss",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """What a run trains and is judged on, float64, standardised with the training rows' statistics.
+
+    Args:
+        train_x: (n, features).
+        train_y: (n,) int64 for several classes, (n, 1) float64 otherwise.
+        test_x: (m, features).
+        test_y: as train_y, m rows.
+        feature_names: one for each column of x.
+        target_names: one for each class, or for the value.
+        source: where the data comes from.
+        standardizer: of the inputs; its `inverse` leads back to the units of the data.
+        target_standardizer: of the values of a regression, otherwise None.
+    """
+
+    train_x: Array
+    train_y: Array
+    test_x: Array
+    test_y: Array
+    feature_names: tuple[str, ...]
+    target_names: tuple[str, ...]
+    source: str
+    standardizer: Standardizer
+    target_standardizer: Standardizer | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data and a recipe to learn it by.
+
+    Args:
+        name: under which `get` finds it.
+        description: one sentence.
+        kind: "binary", "multiclass" or "regression".
+        data: gives the whole dataset for a seed.
+        input_size: columns of x.
+        output_size: columns of the network's output.
+        hidden: sizes of the hidden layers.
+        activation: after each hidden layer, a name in torch.nn.
+        optimizer: a name in torch.optim.
+        optimizer_args: its keyword arguments.
+        batch_size: rows in a batch.
+        steps: optimizer steps to train for.
+        target: value of the metric to reach on the test set.
+        section: part of the subject that the task belongs to.
+        test_size: share of the rows in the test set; 0 to test on the training rows.
+    """
+
+    name: str
+    description: str
+    kind: Kind
+    data: Callable[[int], Dataset] = field(repr=False)
+    input_size: int
+    output_size: int
+    hidden: tuple[int, ...]
+    activation: str
+    optimizer: str
+    optimizer_args: dict[str, Any] = field(hash=False)
+    batch_size: int
+    steps: int
+    target: float
+    section: str
+    test_size: float = 0.2
+
+    @property
+    def loss(self) -> str:
+        """The loss to minimise, a name in torch.nn.functional."""
+        return LOSSES[self.kind]
+
+    @property
+    def metric(self) -> Literal["accuracy", "r2"]:
+        """What `target` measures."""
+        return "r2" if self.kind == "regression" else "accuracy"
+
+    def load(self, seed: int = 0) -> Split:
+        """Draw the data where it is generated, part and standardise it.
+
+        Args:
+            seed: of the draw and of the split; the same seed gives the same arrays.
+
+        Returns:
+            Training and test arrays, of which the caller may do what they like.
+
+        Raises:
+            ValueError: if the seed is out of range.
+            TypeError: if the seed is no integer.
+            ModuleNotFoundError: if scikit-learn is absent.
+        """
+        seed = check.seed("Task.load", seed)
+        data = self.data(seed)
+        if self.test_size:
+            parts = train_test_split(data.x, data.y, self.test_size, seed)
+        else:
+            parts = data.x, data.x.copy(), data.y, data.y.copy()
+        train_x, test_x, train_y, test_y = parts
+        standardizer, target_standardizer = Standardizer.fit(train_x), None
+        if self.kind == "binary":
+            train_y, test_y = (y.reshape(-1, 1).astype(np.float64) for y in (train_y, test_y))
+        elif self.kind == "regression":
+            target_standardizer = Standardizer.fit(train_y)
+            train_y, test_y = target_standardizer(train_y), target_standardizer(test_y)
+        return Split(
+            standardizer(train_x),
+            train_y,
+            standardizer(test_x),
+            test_y,
+            data.feature_names,
+            data.target_names,
+            data.source,
+            standardizer,
+            target_standardizer,
+        )
+
+
+def get(name: str) -> Task:
+    """The task of that name.
+
+    Args:
+        name: one of `TASKS`.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: if there is none of that name; the message has the nearest ones.
+        TypeError: if `name` is not a string.
+    """
+    if not isinstance(name, str):
+        check.refuse("get", "the name of a task", check.describe(name), TypeError)
+    if name not in TASKS:
+        near = difflib.get_close_matches(name.lower(), TASKS, n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        check.refuse("get", f"a task, one of {', '.join(TASKS)}", f"{name!r}{hint}")
+    return TASKS[name]
+
+
+def _plane(make: Callable[..., tuple[Array, Array]], classes: int, seed: int) -> Dataset:
+    x, y = make(seed=seed)
+    names = tuple(map(str, range(classes)))
+    return Dataset(x, y, ("x1", "x2"), names, f"datasets.toy.{make.__name__}")
+
+
+def _xor(seed: int) -> Dataset:
+    x, y = toy.xor()
+    return Dataset(x, y, ("A", "B"), ("0", "1"), "datasets.toy.xor")
+
+
+def _whole(make: Callable[[], Dataset], seed: int) -> Dataset:
+    return make()
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="xor",
+            description="Exclusive or, which no single neuron computes; the four points are all there is.",
+            kind="binary",
+            data=_xor,
+            input_size=2,
+            output_size=1,
+            hidden=(4,),
+            activation="Tanh",
+            optimizer="Adam",
+            optimizer_args={"lr": 0.05},
+            batch_size=4,
+            steps=500,
+            target=1.0,
+            section="Foundations",
+            test_size=0,
+        ),
+        Task(
+            name="circles",
+            description="Two concentric rings, where a linear classifier does no better than a coin.",
+            kind="binary",
+            data=partial(_plane, toy.circles, 2),
+            input_size=2,
+            output_size=1,
+            hidden=(16,),
+            activation="Tanh",
+            optimizer="Adam",
+            optimizer_args={"lr": 0.01},
+            batch_size=32,
+            steps=500,
+            target=0.98,
+            section="Foundations",
+        ),
+        Task(
+            name="moons",
+            description="Two half circles that reach into each other.",
+            kind="binary",
+            data=partial(_plane, toy.moons, 2),
+            input_size=2,
+            output_size=1,
+            hidden=(16, 16),
+            activation="Tanh",
+            optimizer="Adam",
+            optimizer_args={"lr": 0.01},
+            batch_size=32,
+            steps=500,
+            target=0.98,
+            section="Foundations",
+        ),
+        Task(
+            name="spirals",
+            description="Three arms that wind around each other once.",
+            kind="multiclass",
+            data=partial(_plane, toy.spirals, 3),
+            input_size=2,
+            output_size=3,
+            hidden=(32, 32),
+            activation="Tanh",
+            optimizer="Adam",
+            optimizer_args={"lr": 0.01},
+            batch_size=32,
+            steps=1500,
+            target=0.97,
+            section="Foundations",
+        ),
+        Task(
+            name="blobs",
+            description="Four Gaussian clouds, a little of each within its neighbours.",
+            kind="multiclass",
+            data=partial(_plane, toy.blobs, 4),
+            input_size=2,
+            output_size=4,
+            hidden=(16,),
+            activation="ReLU",
+            optimizer="SGD",
+            optimizer_args={"lr": 0.05, "momentum": 0.9},
+            batch_size=32,
+            steps=500,
+            target=0.97,
+            section="Foundations",
+        ),
+        Task(
+            name="iris",
+            description="The species of an iris from four lengths.",
+            kind="multiclass",
+            data=partial(_whole, tabular.iris),
+            input_size=4,
+            output_size=3,
+            hidden=(16,),
+            activation="Tanh",
+            optimizer="AdamW",
+            optimizer_args={"lr": 0.01, "weight_decay": 0.3},
+            batch_size=16,
+            steps=500,
+            target=0.93,
+            section="Feedforward networks",
+            test_size=0.5,
+        ),
+        Task(
+            name="wine",
+            description="Which of three growers made a wine, from its chemistry.",
+            kind="multiclass",
+            data=partial(_whole, tabular.wine),
+            input_size=13,
+            output_size=3,
+            hidden=(16,),
+            activation="Tanh",
+            optimizer="AdamW",
+            optimizer_args={"lr": 0.01, "weight_decay": 0.3},
+            batch_size=32,
+            steps=250,
+            target=0.95,
+            section="Feedforward networks",
+            test_size=0.25,
+        ),
+        Task(
+            name="breast_cancer",
+            description="Whether a tumour is benign, from the shapes of its cell nuclei.",
+            kind="binary",
+            data=partial(_whole, tabular.breast_cancer),
+            input_size=30,
+            output_size=1,
+            hidden=(16,),
+            activation="ReLU",
+            optimizer="AdamW",
+            optimizer_args={"lr": 0.003, "weight_decay": 1.0},
+            batch_size=32,
+            steps=500,
+            target=0.95,
+            section="Feedforward networks",
+            test_size=0.5,
+        ),
+        Task(
+            name="diabetes",
+            description="How far diabetes goes within a year, from ten measurements.",
+            kind="regression",
+            data=partial(_whole, tabular.diabetes),
+            input_size=10,
+            output_size=1,
+            hidden=(32,),
+            activation="Tanh",
+            optimizer="SGD",
+            optimizer_args={"lr": 0.01, "momentum": 0.9, "weight_decay": 0.05},
+            batch_size=32,
+            steps=250,
+            target=0.4,
+            section="Feedforward networks",
+            test_size=0.5,
+        ),
+        Task(
+            name="digits",
+            description="Handwritten digits from 8 x 8 pixels.",
+            kind="multiclass",
+            data=partial(_whole, tabular.digits),
+            input_size=64,
+            output_size=10,
+            hidden=(256,),
+            activation="ReLU",
+            optimizer="AdamW",
+            optimizer_args={"lr": 0.001, "weight_decay": 0.3},
+            batch_size=64,
+            steps=1500,
+            target=0.97,
+            section="Feedforward networks",
+        ),
+    )
+}

@@ -1,0 +1,100 @@
+"""Two models with one start, trained side by side on the same batches."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import tee
+from typing import Any
+
+import numpy as np
+import torch
+
+import scratch.models
+import scratch.optim
+import torch_ref.models
+from parity_tests.harness import twin
+from parity_tests.harness.draw import Array
+from scratch import nn
+from scratch.training import train
+from torch_ref.training import train as torch_train
+
+Loss = str | tuple[Callable[..., Any], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """A scratch model and its torch twin, in float64.
+
+    Attributes:
+        ours: the NumPy one.
+        theirs: the torch one.
+    """
+
+    ours: nn.Module
+    theirs: torch.nn.Module
+
+    def train(
+        self,
+        optimizer: str,
+        options: Mapping[str, Any],
+        loss: Loss,
+        x: Array,
+        t: Array,
+        batches: Iterable[Array],
+    ) -> Iterator[tuple[float, float]]:
+        """Take one step in each, whenever the next pair of losses is asked for.
+
+        Args:
+            optimizer: class name in both optim packages.
+            options: its keyword arguments.
+            loss: name in both functional modules, or the two functions.
+            x: inputs (n, ...).
+            t: targets (n, ...).
+            batches: the rows of each step.
+
+        Returns:
+            The losses (ours, theirs) of each step's batch, before the step.
+        """
+        our_loss, their_loss = (loss, loss) if isinstance(loss, str) else loss
+        mine, yours = tee(batches)
+        ours = getattr(scratch.optim, optimizer)(self.ours.parameters(), **options)
+        theirs = getattr(torch.optim, optimizer)(self.theirs.parameters(), **options)
+        xs, ts = torch.from_numpy(x), torch.from_numpy(t)
+        records = zip(
+            train(self.ours, ours, our_loss, x, t, mine),
+            torch_train(self.theirs, theirs, their_loss, xs, ts, yours),
+            strict=True,
+        )
+        return ((a.loss, b.loss) for a, b in records)
+
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """Both outputs for x, in evaluation mode."""
+        y, _ = self.ours.eval()(x)
+        with torch.no_grad():
+            return y, twin.numpy(self.theirs.eval()(torch.from_numpy(x)))
+
+
+def alike(ours: nn.Module, theirs: torch.nn.Module) -> Twins:
+    """Both in float64, ours with the values that theirs has."""
+    theirs.double()
+    ours.to(np.float64).load_state_dict(twin.arrays(theirs.state_dict()))
+    return Twins(ours, theirs)
+
+
+def mlps(sizes: Sequence[int], activation: str, seed: int) -> Twins:
+    """Two MLPs with torch's start at `seed`; the global generator is left as it was.
+
+    Args:
+        sizes: widths of input, hidden layers and output.
+        activation: a class of both nn packages.
+        seed: of the start.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        theirs = torch_ref.models.MLP(sizes, activation)
+    return alike(scratch.models.MLP(sizes, activation), theirs)
+
+
+def apart(ours: Any, theirs: Any) -> float:
+    """The largest difference relative to the largest magnitude of theirs."""
+    a, b = np.asarray(ours), np.asarray(theirs)
+    return float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), np.finfo(np.float64).tiny))

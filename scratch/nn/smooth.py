@@ -1,0 +1,384 @@
+"""Smooth activations: tanh and its kin, exponential linear units, mish.
+
+tanh         y = tanh x                               dx = dy (1 - y^2)
+tanhshrink   y = x - tanh x                           dx = dy tanh(x)^2
+softsign     y = x / (1 + |x|)                        dx = dy / (1 + |x|)^2
+elu          y = max(x, 0) + alpha (e^min(x, 0) - 1)  dx = dy (1 if x > 0 else alpha e^x)
+selu         y = scale elu(x)                         alpha and scale fixed
+celu         y = max(x, 0) + alpha (e^(min(x, 0) / alpha) - 1)
+                                                      dx = dy (1 if x > 0 else e^(x / alpha))
+mish         y = x tanh(log(1 + e^x))                 dx = dy (t + x 4 w (1 + w) / (n + 2)^2)
+               = x t,  t = n / (n + 2)                n = w (w + 2)   w = e^x
+shapes       x, y any
+torch        at 0 the slope is that of the left side: alpha for elu, scale alpha = 1.7581 for selu, 1 for celu.
+             NaN: softsign(+-inf), mish(-inf) and the gradient of mish at +-inf.
+Sources      elu: Clevert et al. 2016, arXiv:1511.07289; selu: Klambauer et al. 2017, arXiv:1706.02515;
+             celu: Barron 2017, arXiv:1704.07483; mish: Misra 2019, arXiv:1908.08681
+"""
+
+import numpy as np
+
+from scratch import check
+from scratch.check import Array
+from scratch.nn.module import Module
+from scratch.nn.op import Backward, op
+from scratch.nn.select import keep, pick
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+@op
+def tanh(input: Array) -> tuple[Array, Backward]:
+    """y = tanh x.
+
+    Args:
+        input: x of any shape.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating.
+    """
+    y = np.tanh(check.floating("tanh", "input", input))
+
+    def backward(dy: Array) -> Array:
+        dx = np.square(y, out=np.empty_like(y))
+        np.subtract(1, dx, out=dx)
+        dx *= dy
+        return dx
+
+    return y, backward
+
+
+@op
+def tanhshrink(input: Array) -> tuple[Array, Backward]:
+    """y = x - tanh x.
+
+    Args:
+        input: x of any shape.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating.
+    """
+    x = check.floating("tanhshrink", "input", input)
+    t = np.tanh(x)
+
+    def backward(dy: Array) -> Array:
+        dx = t * t
+        dx *= dy
+        return dx
+
+    return x - t, backward
+
+
+@op
+def softsign(input: Array) -> tuple[Array, Backward]:
+    """y = x / (1 + |x|).
+
+    Args:
+        input: x of any shape.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating.
+    """
+    x = check.floating("softsign", "input", input)
+    with np.errstate(invalid="ignore"):  # inf / inf is NaN, as in torch
+        y = x / (1 + np.abs(x))
+
+    def backward(dy: Array) -> Array:
+        slope = np.abs(x, out=np.empty_like(x))
+        slope += 1
+        np.divide(1, slope, out=slope)  # before the square, which would overflow
+        slope *= slope
+        np.copyto(slope, np.nan, where=np.isinf(x))  # torch's quotient rule meets inf / inf
+        slope *= dy
+        return slope
+
+    return y, backward
+
+
+@op
+def elu(input: Array, alpha: float = 1.0, inplace: bool = False) -> tuple[Array, Backward]:
+    """y = x where x > 0, else alpha (e^x - 1).
+
+    Args:
+        input: x of any shape.
+        alpha: minus the limit at -infinity.
+        inplace: kept from torch's signature; the result is a new array.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating or `alpha` not a number.
+
+    Source: Clevert, Unterthiner & Hochreiter 2016, arXiv:1511.07289, equation 16.
+    """
+    x = check.floating("elu", "input", input)
+    return _exponential_linear(x, 1.0, check.number("elu", "alpha", alpha), 1.0)
+
+
+@op
+def selu(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
+    """y = scale x where x > 0, else scale alpha (e^x - 1), which keeps mean 0 and variance 1.
+
+    Args:
+        input: x of any shape.
+        inplace: kept from torch's signature; the result is a new array.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating.
+
+    Source: Klambauer et al. 2017, arXiv:1706.02515, equation 2.
+    """
+    x = check.floating("selu", "input", input)
+    return _exponential_linear(x, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0)
+
+
+@op
+def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> tuple[Array, Backward]:
+    """y = x where x > 0, else alpha (e^(x / alpha) - 1), whose slope at 0 is 1 for every alpha.
+
+    Args:
+        input: x of any shape.
+        alpha: minus the limit at -infinity, not 0.
+        inplace: kept from torch's signature; the result is a new array.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating or `alpha` not a number.
+        ValueError: if `alpha` is 0.
+
+    Source: Barron 2017, arXiv:1704.07483, equation 2.
+    """
+    x = check.floating("celu", "input", input)
+    alpha = _nonzero("celu", "alpha", alpha)
+    return _exponential_linear(x, 1.0, alpha, 1 / alpha)
+
+
+@op
+def mish(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
+    """y = x tanh(log(1 + e^x)).
+
+    Args:
+        input: x of any shape.
+        inplace: kept from torch's signature; the result is a new array.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating.
+
+    Source: Misra 2019, arXiv:1908.08681, equation 1.
+    """
+    x = check.floating("mish", "input", input)
+    _, n = _mish_terms(x)
+    y = n / (n + 2)
+    with np.errstate(invalid="ignore"):  # -inf times 0 is NaN, as in torch
+        y *= x
+
+    def backward(dy: Array) -> Array:
+        w, n = _mish_terms(x)
+        q = 2 / (n + 2)
+        slope = keep(x < MISH_LIMIT, w * q * (1 + w) * q)
+        with np.errstate(invalid="ignore"):
+            slope *= x
+        n *= q
+        n /= 2
+        slope += n
+        slope *= dy
+        return slope
+
+    return y, backward
+
+
+MISH_LIMIT = (
+    40.0  # from here on tanh(log(1 + e^x)) is 1 and its slope nothing, and w^2 still fits float32
+)
+
+
+def _mish_terms(x: Array) -> tuple[Array, Array]:
+    """w = e^x, held where it no longer matters, and n = w (w + 2)."""
+    w = np.exp(np.clip(x, -np.inf, MISH_LIMIT))
+    n = w + 2
+    n *= w
+    return w, n
+
+
+def _exponential_linear(
+    x: Array, scale: float, alpha: float, rate: float
+) -> tuple[Array, Backward]:
+    """y = scale x where x > 0, else alpha (e^(rate x) - 1)."""
+
+    def left() -> Array:
+        z = np.clip(x, -np.inf, 0.0)
+        z *= rate
+        return z
+
+    with np.errstate(over="ignore"):  # a negative alpha of celu makes it grow without bound
+        y = np.expm1(left())
+    y *= alpha
+    right = np.clip(x, 0.0, np.inf)
+    right *= scale
+    y += right
+
+    def backward(dy: Array) -> Array:
+        with np.errstate(over="ignore"):
+            slope = np.exp(left())
+        slope *= alpha * rate
+        slope = pick(x > 0, x.dtype.type(scale), slope)
+        slope *= dy
+        return slope
+
+    return y, backward
+
+
+def _nonzero(function: str, name: str, value: object) -> float:
+    number = check.number(function, name, value)
+    if number == 0:
+        check.refuse(function, f"{name} other than 0", value)
+    return number
+
+
+class Tanh(Module):
+    """`tanh`.
+
+    Shape:
+        any to the same.
+    """
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = tanh x."""
+        return tanh(input)
+
+
+class Tanhshrink(Module):
+    """`tanhshrink`.
+
+    Shape:
+        any to the same.
+    """
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = x - tanh x."""
+        return tanhshrink(input)
+
+
+class Softsign(Module):
+    """`softsign`.
+
+    Shape:
+        any to the same.
+    """
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = x / (1 + |x|)."""
+        return softsign(input)
+
+
+class ELU(Module):
+    """`elu`.
+
+    Args:
+        alpha: minus the limit at -infinity.
+        inplace: kept from torch's signature; the result is a new array.
+
+    Shape:
+        any to the same.
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        check.number("ELU", "alpha", alpha)
+        check.option("ELU", "inplace", inplace, (True, False))
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = x where x > 0, else alpha (e^x - 1)."""
+        return elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
+
+
+class SELU(Module):
+    """`selu`.
+
+    Args:
+        inplace: kept from torch's signature; the result is a new array.
+
+    Shape:
+        any to the same.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        check.option("SELU", "inplace", inplace, (True, False))
+        self.inplace = inplace
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = scale elu(x)."""
+        return selu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
+class CELU(Module):
+    """`celu`.
+
+    Args:
+        alpha: minus the limit at -infinity, not 0.
+        inplace: kept from torch's signature; the result is a new array.
+
+    Shape:
+        any to the same.
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        _nonzero("CELU", "alpha", alpha)
+        check.option("CELU", "inplace", inplace, (True, False))
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = x where x > 0, else alpha (e^(x / alpha) - 1)."""
+        return celu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}{', inplace=True' if self.inplace else ''}"
+
+
+class Mish(Module):
+    """`mish`.
+
+    Args:
+        inplace: kept from torch's signature; the result is a new array.
+
+    Shape:
+        any to the same.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        check.option("Mish", "inplace", inplace, (True, False))
+        self.inplace = inplace
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = x tanh(log(1 + e^x))."""
+        return mish(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""

@@ -1,0 +1,156 @@
+"""Train the reference on a task of `datasets.tasks`: data, model, optimizer and loop put together."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from datasets.split import batch_stream
+from datasets.tasks import Task
+from torch_ref import models
+from torch_ref.training import metrics
+from torch_ref.training.loop import evaluate, train
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        setting: what was trained, and how.
+        model: the trained model.
+        loss: of each step's batch, before the step.
+        metric: the task's metric on the test set.
+        seconds: of the steps.
+    """
+
+    setting: dict[str, Any]
+    model: nn.Module
+    loss: list[float]
+    metric: float
+    seconds: float
+
+    def save(self, folder: Path, stem: str, flags: dict[str, str]) -> tuple[Path, Path]:
+        """Write weights (safetensors) and numbers (JSON), each beside its target and renamed.
+
+        Args:
+            folder: where to; it is made if need be.
+            stem: of both file names.
+            flags: precision flags of the run, for the record.
+
+        Returns:
+            The two paths.
+        """
+        from safetensors.torch import save
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()
+        }
+        numbers = {
+            **self.setting,
+            "precision": flags,
+            "torch": torch.__version__,
+            "seconds": self.seconds,
+            "metric": self.metric,
+            "loss": self.loss,
+        }
+        contents = {
+            folder / f"{stem}.safetensors": save(state),
+            folder / f"{stem}.json": json.dumps(numbers, indent=1).encode(),
+        }
+        for path, content in contents.items():
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_bytes(content)
+            beside.replace(path)
+        weights, written = contents
+        return weights, written
+
+
+def build(task: Task, model: str, seed: int) -> nn.Module:
+    """A task's model with torch's start at `seed`.
+
+    Args:
+        task: gives the sizes and the activation.
+        model: 'MLP', or 'Neuron' for tasks with one output.
+        seed: torch.manual_seed before the model is made.
+
+    Raises:
+        ValueError: if the model is unknown or does not fit the task.
+    """
+    torch.manual_seed(seed)
+    if model == "MLP":
+        return models.MLP([task.input_size, *task.hidden, task.output_size], task.activation)
+    if model == "Neuron" and task.output_size == 1:
+        return models.Neuron(task.input_size, "Identity")
+    raise ValueError(
+        f"build: expected model 'MLP', or 'Neuron' for a task with one output, "
+        f"got {model!r} for {task.name}"
+    )
+
+
+def train_task(
+    task: Task,
+    *,
+    model: str = "MLP",
+    steps: int | None = None,
+    seed: int = 0,
+    optimizer: str | None = None,
+    optimizer_args: dict[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, float], None] | None = None,
+) -> Run:
+    """Train in float32 by the task's recipe, or what is given in its place.
+
+    Args:
+        task: data and recipe.
+        model: see `build`.
+        steps: number of steps.
+        seed: of the data, the start and the batches.
+        optimizer: class name in torch.optim.
+        optimizer_args: its keyword arguments.
+        device: where to train.
+        progress: called with the step and the loss.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ValueError: if the model does not fit the task or an argument is out of range.
+    """
+    name = optimizer or task.optimizer
+    options = dict(task.optimizer_args) if optimizer_args is None else optimizer_args
+    steps = task.steps if steps is None else steps
+    split = task.load(seed)
+    network = build(task, model, seed).to(device)
+    arrays = (split.train_x, split.train_y, split.test_x, split.test_y)
+    tensors = [torch.from_numpy(array).to(device) for array in arrays]
+    train_x, train_y, test_x, test_y = (t.float() if t.is_floating_point() else t for t in tensors)
+    loss = []
+    started = time.perf_counter()
+    stream = batch_stream(len(train_x), task.batch_size, steps, seed)
+    rows = (torch.from_numpy(batch) for batch in stream)
+    stepper = getattr(torch.optim, name)(network.parameters(), **options)
+    for record in train(network, stepper, task.loss, train_x, train_y, rows, device=device):
+        loss.append(record.loss)
+        if progress is not None:
+            progress(record.step, record.loss)
+    seconds = time.perf_counter() - started
+    measure = {task.metric: getattr(metrics, task.metric)}
+    found = evaluate(network, test_x, test_y, measure, device=device)
+    setting = {
+        "task": task.name,
+        "model": model,
+        "optimizer": name,
+        "optimizer_args": options,
+        "steps": steps,
+        "seed": seed,
+        "device": str(device),
+        "target": task.target,
+    }
+    return Run(setting, network, loss, found[task.metric], seconds)
