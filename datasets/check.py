@@ -1,4 +1,4 @@
-"""Refusals: one sentence that names the function, what it expected and what it got; and the way to scikit-learn."""
+"""Refusals: one sentence that names the function, what it expected and what it got."""
 
 import importlib
 import operator
@@ -66,8 +66,8 @@ def number(
 
 def matrix(function: str, name: str, value: object) -> Array:
     """`value` if it is a finite floating array (rows, features) with at least one row."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        refuse(function, f"{name} to be a floating array", describe(value), TypeError)
+    if not isinstance(value, np.ndarray) or value.dtype not in (np.float32, np.float64):
+        refuse(function, f"{name} to be a float32 or float64 array", describe(value), TypeError)
     if value.ndim != 2 or len(value) == 0:
         refuse(function, f"{name} of shape (rows >= 1, features)", value.shape)
     if not np.isfinite(value).all():
@@ -78,7 +78,7 @@ def matrix(function: str, name: str, value: object) -> Array:
 def sklearn(function: str, module: str) -> Any:
     """`sklearn.<module>`, or one sentence that says how to get it."""
     try:
-        return importlib.import_module(f"sklearn.{module}")
+        importlib.import_module("sklearn")
     except ModuleNotFoundError as error:
         if error.name != "sklearn":
             raise  # scikit-learn is there, and what it misses is another matter
@@ -86,3 +86,4 @@ def sklearn(function: str, module: str) -> Any:
             f"{function}: needs scikit-learn, which `pip install parity[data]` brings",
             name="sklearn",
         ) from None
+    return importlib.import_module(f"sklearn.{module}")

@@ -48,7 +48,7 @@ def train_test_split(
         check.refuse(name, "as many rows in y as in x", f"{len(y)} and {len(x)}")
     share = check.number(name, "test_size", test_size, 0, 1, open_low=True, open_high=True)
     seed = check.seed(name, seed)
-    if stratify not in (None, True, False):
+    if stratify is not None and not isinstance(stratify, bool):
         check.refuse(name, "stratify to be True, False or None", repr(stratify), TypeError)
     classes = y.ndim == 1 and y.dtype.kind in "iu"
     if stratify and not classes:
@@ -100,20 +100,22 @@ class Standardizer:
         """
         x = check.matrix("Standardizer.fit", "x", x)
         constant = x.max(0) == x.min(0)  # its std may come out as rounding noise instead of 0
-        return cls(x.mean(0), np.where(constant, 1.0, x.std(0)).astype(x.dtype))
+        return cls(x.mean(0), np.where(constant, 1.0, x.std(0)))
 
     def __call__(self, x: Array) -> Array:
-        """x (n, features) standardised."""
-        return (self._columns("Standardizer", x) - self.mean) / self.std
+        """x (n, features) standardised, in its own dtype."""
+        x = self._columns("Standardizer", "x", x)
+        return ((x - self.mean) / self.std).astype(x.dtype, copy=False)
 
     def inverse(self, z: Array) -> Array:
-        """The x (n, features) of which `z` is the standardised form."""
-        return self._columns("Standardizer.inverse", z) * self.std + self.mean
+        """The x (n, features) of which `z` is the standardised form, in z's dtype."""
+        z = self._columns("Standardizer.inverse", "z", z)
+        return (z * self.std + self.mean).astype(z.dtype, copy=False)
 
-    def _columns(self, function: str, x: Array) -> Array:
-        x = check.matrix(function, "x", x)
+    def _columns(self, function: str, name: str, x: Array) -> Array:
+        x = check.matrix(function, name, x)
         if x.shape[1] != len(self.mean):
-            check.refuse(function, f"x of shape (n, {len(self.mean)})", x.shape)
+            check.refuse(function, f"{name} of shape (n, {len(self.mean)})", x.shape)
         return x
 
 

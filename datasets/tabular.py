@@ -1,12 +1,12 @@
 """Real data that comes with scikit-learn, so that nothing is downloaded.
 
-iris            (150, 4)    3 classes    Fisher 1936
-wine            (178, 13)   3 classes    Forina et al. 1988
-breast_cancer   (569, 30)   2 classes    Wolberg, Street & Mangasarian 1993
-diabetes        (442, 10)   regression   Efron, Hastie, Johnstone & Tibshirani 2004
-digits          (1797, 64)  10 classes   Alpaydin & Kaynak 1998, UCI
+    iris            (150, 4)    3 classes    Fisher 1936
+    wine            (178, 13)   3 classes    Forina et al. 1988
+    breast_cancer   (569, 30)   2 classes    Wolberg, Street & Mangasarian 1993
+    diabetes        (442, 10)   regression   Efron, Hastie, Johnstone & Tibshirani 2004
+    digits          (1797, 64)  10 classes   Alpaydin & Kaynak 1998
 
-shapes     x (n, features) float64   y (n,) int64 for classes, (n, 1) float64 for regression
+x is (n, features) float64 as measured; y is (n,) int64 for classes and (n, 1) float64 for values.
 """
 
 from dataclasses import dataclass
@@ -83,7 +83,8 @@ def digits() -> Dataset:
     """Handwritten digits: 1797 images of 8 x 8 pixels from 0 (paper) to 1 (ink).
 
     Returns:
-        x (1797, 64), the 17 grey levels scaled by 1/16; y (1797,) with 10 classes; `images` (1797, 8, 8).
+        x (1797, 64), the 17 grey levels scaled by 1/16; y (1797,) with 10 classes;
+        `images` (1797, 8, 8).
 
     Source: Alpaydin & Kaynak 1998; UCI, test part of the optical recognition set.
     """

@@ -1,13 +1,13 @@
 """Small sets in the plane, where a decision boundary can be looked at.
 
-gate       the 16 boolean functions of two inputs, rows 00, 01, 10, 11; bit i of the index is the output of row i
-xor        gate 6, the one (with XNOR) that no line separates       Minsky & Papert 1969
-circles    two concentric rings             radius 1 and `factor`
-moons      two interleaved half circles
-blobs      Gaussian clouds with their centres on the unit circle
-spirals    interleaved arms, class k of K:  x = t (cos a, sin a),  a = 2 pi (turns t + k / K),  t in [0, 1]
+All give x (n, 2) float64 and y (n,) int64.
 
-shapes     x (n, 2) float64   y (n,) int64
+    gate       the 16 boolean functions of two inputs; bit i of the index is the output of row i
+    xor        gate 6, with XNOR the one that no line separates    Minsky & Papert 1969
+    circles    two concentric rings, of radius 1 and `factor`
+    moons      two interleaved half circles
+    blobs      Gaussian clouds with their centres on the unit circle
+    spirals    K interleaved arms, x = t (cos a, sin a), a = 2 pi (turns t + k / K), t in [0, 1]
 """
 
 import numpy as np

@@ -18,23 +18,29 @@ try:
 except ModuleNotFoundError as error:
     sys.exit(MISSING.format(name=error.name))
 
-import datasets
-
-if Path(datasets.__file__ or "").parent.parent != Path(__file__).parent.parent:
-    sys.exit(
-        f"parity: `datasets` here is another package ({datasets.__file__}); "
-        "install parity in an environment of its own."
-    )
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Neural networks twice, by hand in NumPy and in PyTorch, and the proof that they agree.\n\n"
-    "Start with `parity run`: it feeds both sides the same numbers and says by how many roundings they differ. "
+    help="Neural networks twice, by hand in NumPy and in PyTorch, and proof that they agree.\n\n"
+    "Start with `parity run`: it feeds both sides the same numbers and says by how many roundings "
+    "they differ. "
     "Then `parity compare digits` trains both from the same weights on the same batches.",
 )
 console = Console()
+
+
+@app.callback()
+def refuse_the_other_datasets() -> None:
+    """A well-known package has the import name `datasets` too."""
+    import datasets
+
+    if Path(datasets.__file__ or "").parent.parent != Path(__file__).parent.parent:
+        fail(
+            f"`datasets` here is another package ({datasets.__file__}); "
+            "install parity in an environment of its own"
+        )
+
 
 Out = Annotated[Path, typer.Option(help="Folder for what is written.")]
 Device = Annotated[str, typer.Option(help="Where torch runs: auto, cpu or cuda.")]
@@ -106,8 +112,9 @@ def run(
 ) -> None:
     """Run the parity suite: every twin, every pitfall's mutant, and PyTorch's own test samples.
 
-    Each row says how many tensors were compared and how close the worst of them came to what rounding allows.
-    Exit status 1 if any comparison fails. The full report is a page and a JSON file in `--out`.
+    Each row says how many tensors were compared and how close the worst of them came to what
+    rounding allows. Exit status 1 if any comparison fails. The full report is a page and a JSON
+    file in `--out`.
     """
     from parity_tests.harness.report import write_report
     from parity_tests.harness.suite import plan
@@ -173,7 +180,8 @@ def _counts(rows: list[Any], seconds: float) -> None:
     absent = database.absent_modules()
     if "database" in kinds:
         console.print(
-            f"of PyTorch's module database {len(database.present_modules())} classes are here, {len(absent)} still absent: "
+            f"of PyTorch's module database {len(database.present_modules())} classes are here, "
+            f"{len(absent)} still absent: "
             f"{', '.join(name.removeprefix('nn.') for name in absent)}",
             highlight=False,
         )
@@ -203,7 +211,8 @@ def compare(
 ) -> None:
     """Train both twins on TASK from the same weights on the same batches, and watch them drift.
 
-    Prints losses, metrics, the largest difference so far and times; writes a figure and all numbers as JSON.
+    Prints losses, metrics, the largest difference so far and times; writes a figure and all numbers
+    as JSON.
     """
     from parity_tests.harness.report import write_atomically
     from parity_tests.harness.trajectory import MODELS, Trajectory
@@ -291,7 +300,8 @@ def train(
 ) -> None:
     """Train the PyTorch reference alone on TASK, on the GPU where there is one.
 
-    Writes the weights as safetensors, which the NumPy model loads by the same names, and the losses as JSON.
+    Writes the weights as safetensors, which the NumPy model loads by the same names, and the losses
+    as JSON.
     """
     from parity_tests.harness.trajectory import MODELS
     from torch_ref.training.precision import set_precision
@@ -333,8 +343,9 @@ def train(
             fail(str(error))
     weights, numbers = run.save(out, f"train-{task}-{model}-{seed}", flags)
     console.print(
-        f"{total:,} steps in {run.seconds:.2f} s ({total / run.seconds:,.0f} a second); training loss "
-        f"{run.loss[-1]:.4g}, test {chosen.metric} {run.metric:.4f}, the recipe's target is {chosen.target:.4f}\n"
+        f"{total:,} steps in {run.seconds:.2f} s ({total / run.seconds:,.0f} a second); "
+        f"training loss {run.loss[-1]:.4g}, test {chosen.metric} {run.metric:.4f}, "
+        f"the recipe's target is {chosen.target:.4f}\n"
         f"weights: {weights}\nnumbers: {numbers}",
         highlight=False,
         soft_wrap=True,
@@ -350,7 +361,7 @@ def _task(name: str) -> Any:
 
 
 def _optimizer_args(task: Any, optimizer: str | None, lr: float | None) -> dict[str, Any] | None:
-    """The recipe's arguments; another optimizer takes its learning rate only, unless `lr` is given."""
+    """The recipe's arguments; another optimizer takes its learning rate only, or `lr`."""
     if optimizer in (None, task.optimizer):
         return {**task.optimizer_args, **({} if lr is None else {"lr": lr})}
     return {"lr": task.optimizer_args.get("lr", 1e-3) if lr is None else lr}

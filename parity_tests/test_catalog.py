@@ -32,7 +32,7 @@ def test_names_are_unique() -> None:
 
 @pytest.mark.parametrize("pitfall", PITFALLS, ids=lambda p: p.name)
 def test_mutant_is_caught(pitfall: Pitfall) -> None:
-    """The entry passes as it is (test_twins_agree); with the other convention planted, a number must differ."""
+    """The entry passes as it is (test_twins_agree); with the mutant, a number must differ."""
     entry = next(e for e in ENTRIES if e.name == pitfall.entry)
     results = check(dataclasses.replace(entry, scratch=pitfall.mutant), np.float64)
     failed = [c for c in results if not c.passed]

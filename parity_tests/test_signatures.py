@@ -1,4 +1,4 @@
-"""Argument names, order and defaults are torch's: only device and dtype are left out, only keywords are added."""
+"""Argument names, order and defaults are torch's: only device and dtype are left out."""
 
 import inspect
 from typing import Any

@@ -1,4 +1,4 @@
-"""Refusals: every wrong argument gets one sentence that names the function, what it expected and what it got."""
+"""Refusals: one sentence that names the function, what it expected and what it got."""
 
 import operator
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def integer(function: str, name: str, value: object, low: int, high: int) -> Arr
 
 
 def shape(function: str, name: str, array: Array, expected: Sequence[int | str]) -> None:
-    """Refuse unless the shape matches; a string stands for any size and is how the message names it."""
+    """Refuse unless the shape matches; a string stands for any size and names it."""
     if array.ndim != len(expected) or any(
         isinstance(size, int) and size != actual
         for size, actual in zip(expected, array.shape, strict=True)
@@ -100,6 +100,14 @@ def number(
     return float(value)
 
 
+def nonzero(function: str, name: str, value: object) -> float:
+    """`value` as a Python float if it is a number other than 0."""
+    x = number(function, name, value)
+    if x == 0:
+        refuse(function, f"{name} other than 0", value)
+    return x
+
+
 def size(function: str, name: str, value: object, low: int = 0) -> int:
     """`value` as an int if it is an integer not below `low`."""
     try:
@@ -112,7 +120,7 @@ def size(function: str, name: str, value: object, low: int = 0) -> int:
 
 
 def axis(function: str, name: str, value: object, ndim: int) -> int:
-    """`value` as a non-negative axis of an array of `ndim` dimensions (0-d counts as one, as in torch)."""
+    """`value` as a non-negative axis of an array of `ndim` dimensions; 0-d counts as one."""
     n = size(function, name, value, low=-max(ndim, 1))
     if n >= max(ndim, 1):
         refuse(function, f"{name} in [{-max(ndim, 1)}, {max(ndim, 1)})", n)

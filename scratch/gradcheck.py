@@ -1,24 +1,26 @@
 """Finite differences against a backward, in float64.
 
-    checked     a = (J^T u) . v: what backward returns for a random cotangent u, along a direction v (an entry, or many)
-    against     the derivative of f(t) = u . y(x + t v) at 0, from
-                D(t) = (f(t) - f(-t)) / 2t = f' + c t^2 + d t^4 + ...       central difference
-                R(t) = (16 D(t) - D(4t)) / 15 = f' - 16 d t^4 + ...         without the t^2
-    steps       t = 2^-6, 2^-8, ..., 2^-40 times the scale of the entry: |x|, or if that is less the largest of its
-                array, but at most 1; powers of two, so that x + t is (almost) exact
-    truncation  |R(t) - R(4t)|, the error of R(4t), 256 times that of R(t)
-    rounding    eps |u y| / t over the outputs that moved; a 2-norm, as the signs of u are random
-    accepted    |a - R| <= SAFETY (truncation + rounding) + tolerance * largest gradient of the array,
-                at the t where that sum is least
+    backward    a = (J^T u) . v for a random cotangent u, along a direction v: one entry, or many
+    against     the derivative of f(t) = u . y(x + t v) at t = 0, from
+                D(t) = (f(t) - f(-t)) / 2t = f' + c t^2 + d t^4 + ...
+                R(t) = (16 D(t) - D(4t)) / 15 = f' - 16 d t^4 + ...
+    steps       t = 2^-6, 2^-8, ... times max(1, |x|), down to 2^-40 times |x|, or where that is
+                less times the largest of its array; powers of two, so that x + t is exact
+    truncation  |R(t) - R(4t)|: the error of R(4t), which is 256 times that of R(t)
+    rounding    eps |u y| / t, of the outputs that moved; a 2-norm, for the signs of u are random;
+                and eps |u y| / max(1, |x|) of all outputs, for the rounding of backward
+    accepted    |a - R| <= SAFETY (truncation + rounding) + tolerance (largest gradient of the
+                array), at the t where truncation + rounding is least
 
-Where y varies over a length l its gradient is about y / l, so relative to the gradient the two errors are (t/l)^4 and
-eps l/t. The best t leaves eps^(4/5) = 3e-13 whatever l is: that is why a ladder of steps and not one step. The default
-tolerance, eps^(2/3) = 4e-11, is what a plain central difference leaves at its best. SAFETY is the 64 eps that
-rounding inside one op may reach.
+Where y varies over a length l its gradient is about y / l, and relative to it the two errors are
+(t/l)^4 and eps l/t: the best t leaves eps^(4/5) = 3e-13 whatever l is. Hence many steps and not
+one. The default tolerance, eps^(2/3) = 4e-11, is what a plain central difference leaves at its
+best. SAFETY is the 64 eps to which rounding may add up inside one op.
 
-Kinks: at the smallest steps that rounding does not blur, the slopes of the pieces left and right of x are compared.
-If they differ, every value between them is a derivative. If f(t) - f(-t) does not shrink with t there is a jump, and
-the derivative is that of one piece. A kink nearby is no excuse: small steps stay on this side of it.
+Kinks: the finest step that rounding does not blur tells the slopes of the pieces left and right of
+x. If they differ, any value between them is a derivative. If f(t) - f(-t) does not shrink with t, x
+is at a jump, and the derivative is that of one piece. A kink that is merely near excuses nothing:
+small steps stay on this side of it.
 """
 
 import copy
@@ -33,6 +35,7 @@ import numpy as np
 from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Module
+from scratch.random import Generator
 
 EPS = 2.0**-52
 SAFETY = 64.0
@@ -46,11 +49,11 @@ class Entry:
         array: name of the argument (`hx[1]` in a tuple), or dotted name of the parameter.
         index: where in the array.
         analytic: the gradient from backward.
-        numeric: the derivative from differences; of those that a kink or a jump admits, the one nearest to `analytic`.
+        numeric: the derivative from differences; of several admissible ones the nearest.
         error: |analytic - numeric| relative to the largest gradient of the array.
-        kind: 'smooth', 'kink', 'jump', 'unresolved' (no step gives a stable difference) or 'not finite'.
+        kind: 'smooth', 'kink', 'jump', 'not finite', or 'unresolved': no step gives a stable slope.
         one_sided: the derivatives of the pieces on the left and on the right.
-        passed: whether the two agree as far as rounding allows.
+        passed: whether the two agree.
     """
 
     array: str
@@ -63,15 +66,16 @@ class Entry:
     passed: bool
 
     def __str__(self) -> str:
-        where = f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
-        text = f"{where}: analytic {self.analytic:.10g}, numeric {self.numeric:.10g}, error {self.error:.1e}"
+        place = f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
+        values = f"analytic {self.analytic:.10g}, numeric {self.numeric:.10g}"
         left, right = self.one_sided
-        return text if self.kind == "smooth" else f"{text} ({self.kind}, {left:.6g} | {right:.6g})"
+        sides = "" if self.kind == "smooth" else f" ({self.kind}: {left:.6g} | {right:.6g})"
+        return f"{place}: {values}, error {self.error:.1e}{sides}"
 
 
 @dataclass(frozen=True)
 class GradcheckReport:
-    """What `gradcheck` found: counts of entries, and the one that disagrees most."""
+    """What `gradcheck` found: how many entries of each kind, and the one that disagrees most."""
 
     name: str
     arrays: tuple[str, ...]
@@ -88,12 +92,11 @@ class GradcheckReport:
         return self.failed == 0
 
     def __str__(self) -> str:
-        text = (
-            f"gradcheck {self.name}: {'passed' if self.passed else f'{self.failed} FAILED'}, "
-            f"{self.checked} entries of {', '.join(self.arrays)} "
-            f"({self.kinks} kinks, {self.jumps} jumps, {self.not_finite} not finite)"
-        )
-        return f"{text}\n  worst {self.worst}" if self.worst else text
+        verdict = "passed" if self.passed else f"{self.failed} FAILED"
+        counts = f"{self.kinks} kinks, {self.jumps} jumps, {self.not_finite} not finite"
+        entries = f"{self.checked} entries of {', '.join(self.arrays)} ({counts})"
+        worst = f"\n  worst {self.worst}" if self.worst else ""
+        return f"gradcheck {self.name}: {verdict}, {entries}{worst}"
 
 
 def gradcheck(
@@ -108,41 +111,42 @@ def gradcheck(
 ) -> GradcheckReport:
     """Compare the backward of an op, a module or a loss with finite differences.
 
-    Every floating array among the arguments (in tuples too) and every parameter of a module is perturbed; the rest is
-    passed on. Generators and buffers are put back before each evaluation, so that all see the same draw and the same
-    statistics. In the end, also after an error, a module holds what it held before, gradients included.
+    Every floating array among the arguments (in tuples too) and every parameter of a module is
+    perturbed; the rest is passed on. Generators and buffers are put back before each evaluation, so
+    that all see the same draw and the same statistics. In the end, also after an error, a module
+    holds what it held before, gradients included.
 
     Args:
         function: anything called as `y, backward = function(*args, **kwargs)`.
-        args: its arguments; arrays in float64, away from where `function` refuses them.
+        args: its arguments; arrays in float64.
         seed: seed of the cotangent, the directions and the sample.
-        entries: how many entries of each array to check singly: 'all', a number (a random sample), or 'auto': all
-            up to 200, else 64. The rest is checked along random directions; one that disagrees is halved until
-            the entry is found.
-        h: the largest step relative to the entry's scale; None is 2^-6.
-        tolerance: error relative to the array's largest gradient that is accepted beside measured rounding.
+        entries: how many entries of each array to check singly: 'all', a number (a random sample),
+            or 'auto': all up to 200, else 64. The rest is checked along a random direction; if
+            that disagrees it is halved until the entry is found.
+        h: the largest step, relative to max(1, |x|); None is 2^-6.
+        tolerance: error relative to the array's largest gradient, beside measured rounding.
         constant: names of arguments and parameters that have no gradient.
-        kwargs: more of its arguments.
+        kwargs: more arguments of `function`.
 
     Returns:
         A report; `str(report)` is made for reading.
 
     Raises:
         TypeError: if a floating array or parameter is not float64.
-        ValueError: if an option or name is unknown, there is nothing to differentiate, backward returns other
-            gradients than there are arrays, or two evaluations differ.
+        ValueError: if an option or a name is unknown, if there is nothing to differentiate, if
+            backward returns other gradients than there are arrays, if two evaluations differ.
     """
     if isinstance(entries, str):
         check.option("gradcheck", "entries", entries, ("auto", "all"))
     else:
         check.size("gradcheck", "entries", entries)
-    first = 2.0**-6 if h is None else check.number("gradcheck", "h", h, 0, 1, open_low=True)
+    largest = 2.0**-6 if h is None else check.number("gradcheck", "h", h, 0, 1, open_low=True)
     check.number("gradcheck", "tolerance", tolerance, 0)
     subject = _Subject(function, args, kwargs, constant)
     rng = np.random.default_rng(seed)
     found: list[Entry] = []
     with subject.borrowed():
-        probe = _Probe(subject, rng, first * 4.0 ** -np.arange(18), tolerance)
+        probe = _Probe(subject, rng, largest, tolerance)
         for k, array in enumerate(subject.arrays):
             order = rng.permutation(array.size)
             singly = 64 if entries == "auto" and array.size > 200 else array.size
@@ -164,26 +168,20 @@ def gradcheck(
     )
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """What stands in nested tuples, lists and dicts, by name."""
+def _map(function: Callable[[str, Any], Any], value: Any, name: str = "") -> Any:
+    """`value` with `function(name, leaf)` for every leaf of its nested tuples, lists and dicts."""
     if isinstance(value, tuple | list):
-        for i, part in enumerate(value):
-            yield from _leaves(part, f"{name}[{i}]")
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _leaves(part, f"{name}[{key}]" if name else key)
-    else:
-        yield name, value
-
-
-def _map(function: Callable[[Any], Any], value: Any) -> Any:
-    """`value` with `function` applied to each leaf, in the order of `_leaves`."""
-    if isinstance(value, tuple | list):
-        parts = [_map(function, part) for part in value]
+        parts = [_map(function, part, f"{name}[{i}]") for i, part in enumerate(value)]
         return tuple(parts) if isinstance(value, tuple) else parts
     if isinstance(value, dict):
-        return {key: _map(function, part) for key, part in value.items()}
-    return function(value)
+        return {n: _map(function, part, f"{name}.{n}" if name else n) for n, part in value.items()}
+    return function(name, value)
+
+
+def _leaves(value: Any) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    _map(lambda name, leaf: found.append((name, leaf)), value)
+    return found
 
 
 def _floating(value: Any) -> bool:
@@ -191,68 +189,67 @@ def _floating(value: Any) -> bool:
 
 
 def _flat(output: Any) -> Array:
-    """All floating arrays of an output in one vector."""
-    parts = [np.ravel(leaf) for _, leaf in _leaves(output) if _floating(leaf)]
-    return np.concatenate([np.empty(0), *parts])
+    """All floating arrays of an output as one vector."""
+    return np.concatenate(
+        [np.empty(0), *(np.ravel(leaf) for _, leaf in _leaves(output) if _floating(leaf))]
+    )
 
 
 def _scale(array: Array) -> Array:
-    """For each entry the power of two that steps are relative to."""
+    """Each entry's scale, a power of two: |x|, or where less the array's largest, at most 1."""
     size = np.abs(array)
-    least = min(1.0, size[np.isfinite(size)].max(initial=0.0))
-    scale = np.maximum(size, least)
-    scale = np.where(np.isfinite(scale) & (scale > 1e-150), scale, 1.0)  # where squares underflow
+    scale = np.maximum(size, min(1.0, size[np.isfinite(size)].max(initial=0.0)))
+    scale = np.where(np.isfinite(scale) & (scale > 1e-150), scale, 1.0)  # squares would underflow
     return np.asarray(np.ldexp(1.0, np.frexp(scale)[1] - 1))
 
 
 class _Subject:
-    """The function as a map from one vector x, all that is perturbed, to one vector y, all outputs."""
+    """The function as a map from one vector x (all that is perturbed) to y (all outputs)."""
 
     def __init__(self, function: Any, args: Any, kwargs: Any, constant: Sequence[str]) -> None:
         module = function if isinstance(function, Module) else None
-        self.name = type(module).__name__ if module else getattr(function, "__name__", "function")
+        self.name = getattr(function, "__name__", type(function).__name__)
         signature = inspect.signature(module.forward if module else function)
         bound = signature.bind(*args, **kwargs)
-        modules = list(module.modules()) if module else []
         self.parameters = dict(module.named_parameters()) if module else {}
-        leaves = list(_leaves(dict(bound.arguments)))
+        leaves = _leaves(dict(bound.arguments))
         known = {*signature.parameters, *self.parameters, *(name for name, _ in leaves)}
         if unknown := set(constant) - known:
             check.refuse("gradcheck", f"constant among {sorted(known)}", sorted(unknown))
+        self.names: list[str] = []
+        self.arrays: list[Array] = []
 
-        def differentiable(name: str, value: Any) -> bool:
+        def copied(name: str, value: Any) -> Any:
             if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-                return False
+                return value
             if value.dtype != np.float64:
                 check.refuse("gradcheck", f"{name} in float64", check.describe(value), TypeError)
-            return name not in constant and name.partition("[")[0] not in constant
+            if not {name, name.partition("[")[0]}.isdisjoint(constant):
+                return value
+            self.names.append(name)
+            self.arrays.append(value.copy())
+            return self.arrays[-1]
 
-        free = [differentiable(name, leaf) for name, leaf in leaves]
-        copies = [leaf.copy() if f else leaf for f, (_, leaf) in zip(free, leaves, strict=True)]
-        passed_on = iter(copies)
-        for name, value in bound.arguments.items():
-            bound.arguments[name] = _map(lambda _: next(passed_on), value)
-        self.call = lambda: function(*bound.args, **bound.kwargs)
-        self.inputs = [name for f, (name, _) in zip(free, leaves, strict=True) if f]
-        self.learned = [n for n, p in self.parameters.items() if differentiable(n, p.data)]
-        self.arrays = [leaf for f, leaf in zip(free, copies, strict=True) if f]
-        self.arrays += [self.parameters[name].data.copy() for name in self.learned]
-        self.names = [*self.inputs, *self.learned]
-        if not self.arrays:
+        bound.arguments.update(_map(copied, dict(bound.arguments)))
+        self.call: Callable[[], Any] = lambda: function(*bound.args, **bound.kwargs)
+        self.inputs = len(self.names)
+        for name, parameter in self.parameters.items():
+            copied(name, parameter.data)
+        if not self.names:
             check.refuse("gradcheck", "a floating array to differentiate", "none")
         self.x = np.concatenate([array.ravel() for array in self.arrays])
-        self.ends = np.cumsum([array.size for array in self.arrays])
-        self.starts = [0, *self.ends[:-1]]
+        self.starts = np.cumsum([0, *(array.size for array in self.arrays[:-1])])
+        modules = list(module.modules()) if module else []
         self.buffers = [(m, n, getattr(m, n)) for m in modules for n in m._buffer_names]
-        held = [*copies, *(value for m in modules for value in vars(m).values())]
-        self.generators = [(g, g.get_state()) for g in held if hasattr(g, "get_state")]
+        held = [leaf for _, leaf in leaves] + [v for m in modules for v in vars(m).values()]
+        self.generators = [(g, g.get_state()) for g in held if isinstance(g, Generator)]
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
-        """Let the module work on copies of its parameters, and give it back as it was."""
+        """Let the module work on copies of its parameters, and leave it as it was."""
         held = [(p, p.data, p.grad) for p in self.parameters.values()]
         try:
-            for name, array in zip(self.learned, self.arrays[len(self.inputs) :], strict=True):
+            for name, array in list(zip(self.names, self.arrays, strict=True))[self.inputs :]:
                 self.parameters[name].data = array
             yield
         finally:
@@ -263,7 +260,7 @@ class _Subject:
             for generator, state in self.generators:
                 generator.set_state(state)
 
-    def run(self, x: Array) -> tuple[Any, Any]:
+    def run(self, x: Array) -> Any:
         """Output and backward at x, from the buffers and generators of the start."""
         for array, part in zip(self.arrays, np.split(x, self.starts[1:]), strict=True):
             array[...] = part.reshape(array.shape)
@@ -277,16 +274,17 @@ class _Subject:
             return self.call()
 
     def gradients(self, backward: Callable[..., Any], dy: tuple[Any, ...]) -> list[Array]:
-        """What backward gives for each array."""
+        """What backward gives for each array; None counts as zeros."""
         for parameter in self.parameters.values():
             parameter.grad = None
-        returned = backward(*dy)
-        grads = [] if returned is None and not self.inputs else [g for _, g in _leaves(returned)]
-        if len(grads) != len(self.inputs):
-            names = ", ".join(self.inputs)
-            expected = f"{len(self.inputs)} gradients ({names}) from backward of {self.name}"
+        grads = [gradient for _, gradient in _leaves(backward(*dy))]
+        if not self.inputs:  # None for want of an input that has a gradient
+            grads = [gradient for gradient in grads if gradient is not None]
+        if len(grads) != self.inputs:
+            names = ", ".join(self.names[: self.inputs])
+            expected = f"{self.inputs} gradients ({names}) from the backward of {self.name}"
             check.refuse("gradcheck", expected, len(grads))
-        grads += [self.parameters[name].grad for name in self.learned]
+        grads += [self.parameters[name].grad for name in self.names[self.inputs :]]
         for i, (name, array) in enumerate(zip(self.names, self.arrays, strict=True)):
             grads[i] = np.zeros(array.shape) if grads[i] is None else np.asarray(grads[i])
             if grads[i].shape != array.shape or grads[i].dtype != np.float64:
@@ -299,20 +297,19 @@ class _Probe:
     """One cotangent, its gradient from backward, and the differences to hold against it."""
 
     def __init__(
-        self, subject: _Subject, rng: np.random.Generator, steps: Array, tolerance: float
+        self, subject: _Subject, rng: np.random.Generator, largest: float, tolerance: float
     ) -> None:
-        self.subject, self.rng, self.steps, self.tolerance = subject, rng, steps, tolerance
+        self.subject, self.rng, self.largest, self.tolerance = subject, rng, largest, tolerance
         output, backward = subject.run(subject.x)
-        cotangent = _map(lambda y: self.random(np.shape(y)) if _floating(y) else None, output)
-        dy = cotangent if isinstance(output, tuple) else (cotangent,)
-        grads = subject.gradients(backward, dy)
-        self.y, self.u = _flat(output), _flat(cotangent)
+        dy = _map(lambda _, y: self.random(np.shape(y)) if _floating(y) else None, output)
+        grads = subject.gradients(backward, dy if isinstance(output, tuple) else (dy,))
+        self.y, self.u = _flat(output), _flat(dy)
         self.grad = np.concatenate([grad.ravel() for grad in grads])
         self.peaks = [np.abs(grad[np.isfinite(grad)]).max(initial=0.0) for grad in grads]
-        if not np.array_equal(self.y, _flat(subject.run(subject.x)[0]), equal_nan=True):
-            expected = "a function that returns the same twice (pass the Generator or the mask)"
-            check.refuse("gradcheck", expected, f"two different outputs of {subject.name}")
         self.scale = np.concatenate([_scale(array).ravel() for array in subject.arrays])
+        if not np.array_equal(self.y, _flat(subject.run(subject.x)[0]), equal_nan=True):
+            expected = "a function that gives the same twice (pass a Generator, or its draw)"
+            check.refuse("gradcheck", expected, f"two outputs of {subject.name}")
 
     def random(self, shape: tuple[int, ...]) -> Array:
         """Random signs and sizes, none near zero: that would hide an entry."""
@@ -326,18 +323,21 @@ class _Probe:
             return np.full_like(self.y, np.nan)
 
     def measure(self, v: Array, peak: float, every: bool = False) -> "_Slopes | None":
-        """Slopes along v, at steps that fall until they are good enough, or at every step."""
-        rows: list[tuple[float, ...]] = []
+        """Slopes along v by steps that fall until they are good enough, or by every step."""
+        rows: list[Any] = []
         slopes = None
-        for t in self.steps:
+        scale = min(1.0, self.scale[v != 0].max())
+        t = 4 * self.largest / scale
+        moved = np.zeros(self.y.shape, bool)
+        of_backward = scale * np.linalg.norm(self.u * self.y)
+        while t > 2.0**-39:
+            t /= 4
             plus, minus = self.change(t * v), self.change(-t * v)
-            moved = (plus != 0) | (minus != 0)
-            rounding = EPS * np.linalg.norm((self.u * self.y)[moved]) / t
-            row = t, self.u @ plus, self.u @ minus, rounding
-            if not np.isfinite(row).all():
-                rows, slopes = [], None  # outside of the domain: smaller steps may stay inside
-                continue
-            rows.append(row)
+            moved |= (plus != 0) | (minus != 0)
+            rounding = np.linalg.norm((self.u * self.y)[moved]) / t + of_backward
+            rows.append((t, self.u @ plus, self.u @ minus, EPS * rounding))
+            if not np.isfinite(rows[-1]).all():
+                rows, slopes = [], None  # outside of the domain; smaller steps may stay inside
             if len(rows) >= 4:
                 slopes = _Slopes(np.array(rows).T, peak, self.tolerance)
                 if slopes.done() and not every:
@@ -347,36 +347,36 @@ class _Probe:
     def judge(self, k: int, i: int) -> Entry:
         """Compare entry i of array k."""
         at = self.subject.starts[k] + i
-        s, analytic, peak = self.scale[at], float(self.grad[at]), self.peaks[k]
+        s, analytic, peak = self.scale[at], self.grad[at], self.peaks[k]
         v = np.zeros_like(self.grad)
         v[at] = s
         slopes = self.measure(v, peak * s)
         if slopes and not slopes.agree(analytic * s):
-            slopes = self.measure(v, peak * s, every=True) or slopes
-        if slopes:
-            kind, *values, passed = slopes.verdict(analytic * s)
-            numeric, left, right = (float(value / s) for value in values)
-            error = abs(analytic - numeric) / (max(peak, abs(numeric)) or 1.0)
-        else:
-            kind, passed, numeric, left, right = "not finite", np.isnan(analytic), *[np.nan] * 3
-            error = 0.0 if passed else np.inf
-        index = np.unravel_index(i, self.subject.arrays[k].shape)
+            slopes = self.measure(v, peak * s, every=True)
+        kind, numeric, left, right, passed = (
+            slopes.verdict(analytic * s)
+            if slopes
+            else ("not finite", np.nan, np.nan, np.nan, np.isnan(analytic))
+        )
+        error = abs(analytic - numeric / s) / (max(peak, abs(numeric / s)) or 1.0)
         return Entry(
             array=self.subject.names[k],
-            index=tuple(map(int, index)),
-            analytic=analytic,
-            numeric=numeric,
-            error=float(np.nan_to_num(error, nan=np.inf)),
+            index=tuple(map(int, np.unravel_index(i, self.subject.arrays[k].shape))),
+            analytic=float(analytic),
+            numeric=float(numeric / s),
+            error=float("inf" if np.isnan(error) and not passed else np.nan_to_num(error)),
             kind=kind,
-            one_sided=(left, right),
+            one_sided=(float(left / s), float(right / s)),
             passed=bool(passed),
         )
 
     def search(self, k: int, indices: Array) -> list[Entry]:
-        """Halve until the entries that make a random direction disagree are found; stop at one that fails."""
+        """Halve until the entries for which a direction disagrees are found; stop at a failure."""
         v = np.zeros_like(self.grad)
         at = self.subject.starts[k] + indices
         v[at] = self.scale[at] * self.random(at.shape)
+        if not indices.size:
+            return []
         slopes = self.measure(v, float(np.linalg.norm(self.grad * v)))
         if slopes and slopes.agree(self.grad @ v):
             return []
@@ -384,76 +384,74 @@ class _Probe:
             return [self.judge(k, indices[0])]
         half = indices.size // 2
         found = self.search(k, indices[:half])
-        return found if any(not e.passed for e in found) else found + self.search(k, indices[half:])
+        failed = any(not entry.passed for entry in found)
+        return found if failed else found + self.search(k, indices[half:])
 
 
 class _Slopes:
-    """The derivative of f at 0 from its changes at falling steps: central, of the left and of the right piece."""
+    """f' from changes of f at falling steps: central (0), of the left (1) and right piece (2)."""
 
     def __init__(self, rows: Array, peak: float, tolerance: float) -> None:
         t, plus, minus, rounding = rows
-        central = (plus - minus) / (2 * t)
-        pieces = [(c[:-1] - c[1:]) / (t[:-1] - t[1:]) for c in (-minus, plus)]
-        slopes = np.stack(
-            [
-                (16 * central[2:] - central[1:-1]) / 15,
-                *((4 * piece[1:] - piece[:-1]) / 3 for piece in pieces),
-            ]
-        )
+        central = ((plus - minus) / (2 * t))[1:]
+        chords = [(c[:-1] - c[1:]) / (t[:-1] - t[1:]) for c in (-minus, plus)]
+        sides = [(4 * chord[1:] - chord[:-1]) / 3 for chord in chords]
+        slopes = np.stack([(16 * central[1:] - central[:-1]) / 15, *sides])
         self.slopes, self.truncation = slopes[:, 1:], np.abs(np.diff(slopes))
-        self.rounding = rounding[3:]
-        self.tolerance, self.peak = tolerance, peak
-        width = np.abs(plus - minus)
-        self.jumps = width[-1] > max(width[-2] / 2, SAFETY * t[-1] * rounding[-1])
+        self.rounding, self.peak, self.tolerance = rounding[3:], peak, tolerance
+        self.t, self.width = t[3:], np.abs(plus - minus)[2:]
 
-    def allowed(self, value: float) -> float:
-        """The error that is accepted beside the measured one."""
-        return float(self.tolerance * max(self.peak, abs(value)))
+    def best(self, side: int) -> tuple[float, float, bool]:
+        """Slope at its best step, the error to accept, and whether the steps leave it in place."""
+        truncation = self.truncation[side]
+        j = np.argmin(truncation + self.rounding)
+        slope, rounding = self.slopes[side, j], SAFETY * self.rounding[j]
+        size = max(self.peak, abs(slope))
+        stable = truncation[j] <= max(rounding, EPS ** (1 / 3) * size)
+        return slope, SAFETY * truncation[j] + rounding + self.tolerance * size, bool(stable)
 
     def done(self) -> bool:
         """Whether smaller steps are not needed, or would drown in rounding."""
         error = self.truncation[0] + self.rounding
-        return bool(
-            error[-1] <= self.allowed(self.slopes[0, -1]) or self.rounding[-1] > error.min()
-        )
-
-    def best(self, side: int) -> tuple[float, float, bool]:
-        """Slope at its best step, the error to accept, and whether smaller steps left it where it is."""
-        truncation = self.truncation[side]
-        j = np.argmin(truncation + self.rounding)
-        slope, rounding = self.slopes[side, j], SAFETY * self.rounding[j]
-        stable = truncation[j] <= max(rounding, EPS ** (1 / 3) * max(self.peak, abs(slope)))
-        return slope, SAFETY * truncation[j] + rounding + self.allowed(slope), bool(stable)
+        enough = self.tolerance * max(self.peak, abs(self.slopes[0, -1]))
+        return bool(error[-1] <= enough or self.rounding[-1] > error.min())
 
     def agree(self, a: float) -> bool:
         """Whether `a` is the central slope."""
         slope, slack, stable = self.best(0)
         return stable and bool(abs(a - slope) <= slack)
 
+    def jump(self) -> bool:
+        """Whether f(t) - f(-t) keeps its size over small steps, beyond what slopes explain."""
+        explained = abs(self.best(1)[0]) + abs(self.best(2)[0]) + SAFETY * self.rounding
+        kept = self.width[1:] > np.maximum(self.width[:-1] / 2, 2 * self.t * explained)
+        return bool(kept[-4:].any())
+
     def verdict(self, a: float) -> tuple[str, float, float, float, bool]:
-        """What x is, the derivative, those of the left and right pieces, and whether `a` is admissible."""
+        """Kind, derivative, derivatives of the left and right piece, and whether `a` is right."""
         central, _, stable = self.best(0)
         (left, left_slack, _), (right, right_slack, _) = self.best(1), self.best(2)
-        if self.jumps:
-            nearest, slack = min(
-                (left, left_slack), (right, right_slack), key=lambda p: abs(a - p[0])
-            )
-            return "jump", nearest, left, right, abs(a - nearest) <= slack
-        error = SAFETY * (self.truncation.sum(0) + self.rounding)
         gap, agreed = abs(a - central), self.agree(a)
+        error = SAFETY * (self.truncation.sum(0) + self.rounding)
         if agreed:
             j = np.argmin(self.truncation[0] + self.rounding)
+        elif self.jump():
+            nearest = left if abs(a - left) <= abs(a - right) else right
+            slack = left_slack if nearest == left else right_slack
+            return "jump", nearest, left, right, bool(abs(a - nearest) <= slack)
         else:
-            # The finest step where errors hide at most a SAFETY-th of the gap decides; coarser steps that say the
-            # same say it more sharply.
-            fine = np.flatnonzero(SAFETY * error <= gap)
+            # The finest step whose error explains no more than a quarter of the gap decides; steps
+            # that say the same may say it more sharply.
+            fine = np.flatnonzero(4 * error <= gap)
             if not fine.size:
                 return "smooth" if stable else "unresolved", central, left, right, False
-            same = np.abs(self.slopes - self.slopes[:, fine[-1:]]) <= error + error[fine[-1]]
-            j = np.argmin(np.where(same.all(0), error, np.inf))
+            apart = np.abs(self.slopes - self.slopes[:, fine[-1:]])
+            same = (apart <= error + error[fine[-1]]).all(0)
+            j = np.argmin(np.where(same, error, np.inf))
         central, left, right = self.slopes[:, j]
-        slack = error[j] + self.allowed(central)
-        kind = "kink" if abs(right - left) > slack else "smooth"
-        if kind == "kink" and not agreed:
-            central = min(max(a, min(left, right)), max(left, right))
-        return kind, central, left, right, agreed or bool(abs(a - central) <= slack)
+        slack = error[j] + self.tolerance * max(self.peak, abs(central))
+        kinked = abs(right - left) > slack
+        if kinked and not agreed:
+            central = np.clip(a, min(left, right), max(left, right))
+        passed = agreed or bool(abs(a - central) <= slack)
+        return "kink" if kinked else "smooth", central, left, right, passed

@@ -1,7 +1,7 @@
 """Paired timing: both sides in one run, interleaved, at equal numbers of threads.
 
-Times on a shared machine move by a factor of two from minute to minute, and both sides move together; so what is
-reported is the median of the paired ratios, with its quartiles.
+Times on a shared machine move by a factor of two from minute to minute, and both sides move
+together; so what is reported is the median of the paired ratios, with its quartiles.
 """
 
 import os

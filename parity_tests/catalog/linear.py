@@ -10,6 +10,7 @@ from scratch import nn
 from scratch.check import Array
 from scratch.nn import functional as F
 from scratch.nn.op import Backward
+from scratch.random import Generator
 
 LINEAR = "Rumelhart, Hinton & Williams 1986, Nature 323, eq. 1"
 BILINEAR = "Tenenbaum & Freeman 2000, Neural Computation 12(6), eq. 1"
@@ -111,6 +112,32 @@ class TorchBranches(torch.nn.Module):
         return torch.stack([branch(input) for branch in self.branches.values()]).sum(0)
 
 
+def linear_start(input: Array) -> tuple[Array, Backward]:
+    """A fresh Linear, applied."""
+    return nn.Linear(3, 5, dtype=input.dtype, generator=Generator(0))(input)
+
+
+def torch_linear_start(input: torch.Tensor) -> torch.Tensor:
+    """The same in torch."""
+    torch.manual_seed(0)
+    y: torch.Tensor = torch.nn.Linear(3, 5, dtype=input.dtype).to(input.device)(input)
+    return y
+
+
+def bilinear_start(input1: Array, input2: Array) -> tuple[Array, Backward]:
+    """A fresh Bilinear, applied."""
+    layer = nn.Bilinear(2, 3, 5, dtype=input1.dtype, generator=Generator(0))
+    return layer(input1, input2)
+
+
+def torch_bilinear_start(input1: torch.Tensor, input2: torch.Tensor) -> torch.Tensor:
+    """The same in torch."""
+    torch.manual_seed(0)
+    layer = torch.nn.Bilinear(2, 3, 5, dtype=input1.dtype).to(input1.device)
+    y: torch.Tensor = layer(input1, input2)
+    return y
+
+
 ENTRIES = [
     Op(
         "linear",
@@ -136,7 +163,10 @@ ENTRIES = [
                 lambda d: Call(d.normal(4, 3), d.normal(0, 3), d.normal(0)),
                 zero=("input",),
             ),
-            Case("large", lambda d: Call(d.normal(4, 3, scale=1e12), d.normal(5, 3), d.normal(5))),
+            Case(
+                "large",
+                lambda d: Call(d.normal(4, 3, scale=1e12), d.normal(5, 3), d.normal(5, scale=1e12)),
+            ),
             Case("small", lambda d: Call(d.normal(4, 3, scale=1e-12), d.normal(5, 3))),
         ),
     ),
@@ -151,6 +181,13 @@ ENTRIES = [
             Case("vector", lambda d: Call(d.normal(3)), init=Call(3, 5)),
             Case("leading axes", lambda d: Call(d.normal(2, 4, 3)), init=Call(3, 1)),
         ),
+    ),
+    Op(
+        "Linear from its start",
+        linear_start,
+        torch_linear_start,
+        source="LeCun, Bottou, Orr & Müller 1998, Efficient BackProp, section 4.6 (the 1/sqrt(in))",
+        cases=(Case("seed 0", lambda d: Call(d.normal(4, 3))),),
     ),
     Op(
         "bilinear",
@@ -193,6 +230,13 @@ ENTRIES = [
                 init=Call(2, 3, 5, bias=False),
             ),
         ),
+    ),
+    Op(
+        "Bilinear from its start",
+        bilinear_start,
+        torch_bilinear_start,
+        source=TORCH,
+        cases=(Case("seed 0", lambda d: Call(d.normal(4, 2), d.normal(4, 3))),),
     ),
     Op(
         "flatten",

@@ -1,4 +1,4 @@
-"""What an experiment hands back: claims that the run proved or did not, numbers, and figures drawn from it."""
+"""What an experiment hands back: claims that the run proved or did not, numbers, figures."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,10 +1,11 @@
 """How far apart two tensors are, in units of what rounding allows.
 
 float64    |ours - torch| <= C eps scale          scale = the largest magnitude of the tensor
-float32    |ours - truth| <= (4 r + 4) eps scale  truth = torch in float64, r = torch's own error in these units
+float32    |ours - truth| <= (4 r + 4) eps scale  truth = torch in float64, r = its error in float32
 
-So a tolerance belongs to the dtype and the kind of operation, and a loss of accuracy in float32 shows even where both
-sides agree loosely. A NaN or an infinity must stand at the same place on both sides.
+So a tolerance belongs to the dtype and the kind of operation, and a loss of accuracy in float32
+shows even where both sides agree loosely. A NaN or an infinity must stand at the same place on both
+sides.
 """
 
 from dataclasses import dataclass
@@ -55,9 +56,9 @@ def close(
     *,
     c: float,
     truth: Array | None = None,
-    scale: float | None = None,
+    at_least: float = 0.0,
 ) -> Comparison:
-    """Compare `ours` with torch's result in the same dtype; `truth` (float64) switches to the float32 rule.
+    """Compare `ours` with torch's result in the same dtype; `truth` switches to the float32 rule.
 
     Args:
         what: label of the tensor.
@@ -65,7 +66,7 @@ def close(
         theirs: torch's array.
         c: the float64 tolerance in eps.
         truth: torch's result in float64 where the run is in float32.
-        scale: magnitude to compare against instead of the tensor's own (accumulated terms that cancel).
+        at_least: magnitude of accumulated terms that cancel; the scale where the tensor is smaller.
     """
     if not isinstance(ours, np.ndarray | np.generic):
         return Comparison(what, np.inf, c, note=f"{type(ours).__name__} instead of an array")
@@ -85,12 +86,11 @@ def close(
     a, b, t = (x.astype(np.float64)[finite] for x in (mine, theirs, reference))
     if not a.size:
         return Comparison(what, 0, c)
-    if scale is None:
-        scale = float(np.max(np.abs(b)))
+    scale = max(float(np.max(np.abs(b))), at_least)
     # Below the smallest normal number eps no longer describes the spacing of floats.
     unit = eps * max(scale, float(np.finfo(theirs.dtype).tiny) / eps)
-    # Where float32 lands on the other side of a kink than float64 does, torch itself is far from the truth; there
-    # (and where float64 does not overflow) ours must do as torch does.
+    # Where float32 lands on the other side of a kink than float64 does, torch itself is far from
+    # the truth; there (and where float64 does not overflow) ours must do as torch does.
     with np.errstate(invalid="ignore"):
         flipped = ~(np.abs(b - t) <= 1e-3 * scale)
     t = np.where(flipped, b, t)

@@ -1,4 +1,4 @@
-"""Inputs on which mistakes show: the same draws in float32 and float64, from a seed that belongs to the case."""
+"""Inputs on which mistakes show: the same draws in float32 and float64, seeded by the case."""
 
 import zlib
 from typing import Any
@@ -10,7 +10,7 @@ Array = NDArray[Any]
 
 
 class Draw:
-    """A seeded source of arrays in the dtype of the run; values are equal up to rounding in both dtypes."""
+    """A seeded source of arrays in the dtype of the run, equal in both up to rounding."""
 
     def __init__(self, seed: str, dtype: DTypeLike) -> None:
         self.dtype = np.dtype(dtype)
@@ -46,7 +46,7 @@ class Draw:
         return self.rng.integers(low, high, shape)
 
     def kinks(self, *points: float) -> Array:
-        """Shape (rows, 7): every point exactly, its neighbours in this dtype, values around it and far away."""
+        """Shape (rows, 7): every point, its neighbours in this dtype, values around and far away."""
         special = [0.0, -0.0, 1e-30, -1e-30, 1e-3, -1e-3, 3.0, -3.0, 30.0, -30.0, 1e4, -1e4]
         values = [self.array(special)]
         for point in points:

@@ -1,4 +1,4 @@
-"""What the catalog is made of: an entry names a twin, its cases say with which arguments the two are compared."""
+"""What the catalog is made of: an entry names a twin, its cases the arguments to compare it on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,12 +37,16 @@ class Case:
         name: what this case is about.
         make: draws the arguments of the op, or of the module's forward.
         init: arguments of the constructor (modules and models).
-        zero: names of gradients that are exactly zero here; any other zero gradient fails as vacuous.
-        c: float64 tolerance in eps of the tensor's largest magnitude; None takes the entry's. A case that sets it says why.
+        zero: names of gradients that are exactly zero here; any other zero gradient fails as
+            vacuous.
+        c: float64 tolerance in eps of the tensor's largest magnitude; None takes the entry's. A
+            case that sets it says why.
         reason: why `c` differs from the entry's.
+        cancels: magnitude of the terms that cancel in the sums of which gradients are made; a
+            gradient smaller than this is measured against it.
         kinked: inputs sit on kinks, where central differences do not exist.
-        surrogate: why the gradient is by definition not the derivative (padding rows), so that finite
-            differences are left out; empty if it is.
+        surrogate: why the gradient is by definition not the derivative (padding rows), so that
+            finite differences are left out; empty if it is.
         modes: which of 'train' and 'eval' are compared (modules and models).
         seeded: both sides draw (dropout masks): they are given the same seed before each forward.
     """
@@ -53,6 +57,7 @@ class Case:
     zero: tuple[str, ...] = ()
     c: float | None = None
     reason: str = ""
+    cancels: float = 0.0
     kinked: bool = False
     surrogate: str = ""
     modes: tuple[str, ...] = ("train", "eval")
@@ -92,7 +97,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Optim:
-    """An optimizer twin: two classes with the same constructor arguments, and the options to try."""
+    """An optimizer twin: two classes with the same arguments, and the options to try."""
 
     name: str
     scratch: Callable[..., Any]

@@ -65,7 +65,7 @@ def environment(device: str) -> dict[str, str]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write beside the target and rename, so that an interrupted write leaves the old file whole."""
+    """Write beside the target and rename: an interrupted write leaves the old file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -104,17 +104,18 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
 
 
 STYLE = """
-:root { --ink: #1c2733; --soft: #66727f; --line: #e3e7eb; --good: #2f7d5b; --bad: #b3342d; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); margin: 2.5rem auto; max-width: 68rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem }
-.facts { color: var(--soft); margin: .3rem 0 1.6rem } .lead { font-size: 1.15rem; margin: .8rem 0 }
-.good { color: var(--good) } .bad { color: var(--bad) }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; table-layout: fixed }
-th { text-align: left; font-weight: 600; color: var(--soft); font-size: .8rem }
-td, th { padding: .22rem .6rem; border-bottom: 1px solid var(--line); overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
-.n { text-align: right } .bar { background: #eef1f4; height: .55rem; border-radius: .3rem; overflow: hidden }
-.bar i { display: block; height: 100%; background: var(--good) } .bar.over i { background: var(--bad) }
-pre { background: #faf3f2; padding: .7rem 1rem; white-space: pre-wrap; font-size: .85rem }
+:root { --ink: #1c2733; --soft: #66727f; --line: #e3e7eb; --good: #2f7d5b; --bad: #b3342d; } body {
+font: 15px/1.5 system-ui, sans-serif; color: var(--ink); margin: 2.5rem auto; max-width: 68rem;
+padding: 0 1rem; } h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0
+.4rem } .facts { color: var(--soft); margin: .3rem 0 1.6rem } .lead { font-size: 1.15rem; margin:
+.8rem 0 } .good { color: var(--good) } .bad { color: var(--bad) } table { border-collapse: collapse;
+width: 100%; font-variant-numeric: tabular-nums; table-layout: fixed } th { text-align: left;
+font-weight: 600; color: var(--soft); font-size: .8rem } td, th { padding: .22rem .6rem;
+border-bottom: 1px solid var(--line); overflow: hidden; text-overflow: ellipsis; white-space: nowrap
+} .n { text-align: right } .bar { background: #eef1f4; height: .55rem; border-radius: .3rem;
+overflow: hidden } .bar i { display: block; height: 100%; background: var(--good) } .bar.over i {
+background: var(--bad) } pre { background: #faf3f2; padding: .7rem 1rem; white-space: pre-wrap;
+font-size: .85rem }
 """
 
 
@@ -131,8 +132,9 @@ def _page(rows: Sequence[Row], facts: dict[str, str]) -> str:
         f"<style>{STYLE}</style><h1>Parity report</h1>",
         f'<p class="facts">{html.escape(" · ".join(f"{k} {v}" for k, v in facts.items()))}</p>',
         f'<p class="lead">{verdict} {len(rows)} rows: NumPy by hand against PyTorch.</p>',
-        "<p>An error is the largest difference of a tensor in units of eps times its largest magnitude; the limit is "
-        "what rounding allows there. In float32 both sides are measured against float64, and the limit follows "
+        "<p>An error is the largest difference of a tensor in units of eps times its largest "
+        "magnitude; the limit is what rounding allows there. In float32 both sides are measured "
+        "against float64, and the limit follows "
         "torch's own error. The bar shows the comparison that came nearest to its limit.</p>",
     ]
     for family in dict.fromkeys(r.family for r in rows):
@@ -149,7 +151,8 @@ def _page(rows: Sequence[Row], facts: dict[str, str]) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     head = (
-        "<table><colgroup><col style='width:27%'><col style='width:9%'><col style='width:9%'><col style='width:9%'>"
+        "<table><colgroup><col style='width:27%'><col style='width:9%'><col style='width:9%'>"
+        "<col style='width:9%'>"
         "<col style='width:20%'><col style='width:26%'></colgroup>"
         "<tr><th>twin<th>kind<th>dtype<th class=n>compared<th>worst error of limit<th>source</tr>"
     )
@@ -157,14 +160,17 @@ def _table(rows: Sequence[Row]) -> str:
     for row in rows:
         worst = row.worst
         if worst is None:
-            bar = f'<span class="{"bad" if row.failed else "good"}">{"fails" if row.failed else "equal"}</span>'
+            style, word = ("bad", "fails") if row.failed else ("good", "equal")
+            bar = f'<span class="{style}">{word}</span>'
         else:
             share = min(1.0, worst.error / worst.limit)
             title = html.escape(str(worst))
             over = " over" if row.failed else ""
-            bar = f'<div class="bar{over}" title="{title}"><i style="width:{100 * share:.1f}%"></i></div>'
+            inside = f'<i style="width:{100 * share:.1f}%"></i>'
+            bar = f'<div class="bar{over}" title="{title}">{inside}</div>'
         lines.append(
-            f"<tr><td>{html.escape(row.name)}<td>{row.kind}<td>{row.dtype}<td class=n>{len(row.comparisons):,}"
+            f"<tr><td>{html.escape(row.name)}<td>{row.kind}<td>{row.dtype}"
+            f"<td class=n>{len(row.comparisons):,}"
             f'<td>{bar}<td title="{html.escape(row.source)}">{html.escape(row.source)}</tr>'
         )
     return head + "".join(lines) + "</table>"

@@ -1,4 +1,4 @@
-"""The whole suite as a list of jobs: catalog entries, mutants of the pitfalls, PyTorch's databases."""
+"""The whole suite as a list of jobs: catalog entries, mutants, PyTorch's databases."""
 
 import dataclasses
 import time

@@ -1,7 +1,8 @@
 """Tracing the torch side: the record that `scratch.nn.trace` makes, from torch's own hooks.
 
-Names and order are those of the scratch side, if the input of the traced module requires a gradient: otherwise torch
-runs the backward hook of a module as soon as the gradient of its output is known, the root's before all others.
+Names and order are those of the scratch side, if the input of the traced module requires a
+gradient: otherwise torch runs the backward hook of a module as soon as the gradient of its output
+is known, the root's before all others.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """Train both twins from the same weights on the same batches and watch how far apart they drift.
 
-A rounding difference grows smoothly from eps; a convention that differs jumps. Recorded at every step:
+A rounding difference grows smoothly from eps; a convention that differs jumps. Recorded at every
+step:
 
     loss drift         |L - L'| / |L'|
     parameter drift    max over tensors of  max |w - w'| / max |w'|
@@ -100,7 +101,7 @@ def build(
 
 
 def watch_points(steps: int, every: int) -> set[int]:
-    """Steps at which parameters are compared: 1, 2, 5, 10, ... and every `every`-th, and the last."""
+    """Steps at which parameters are compared: 1, 2, 5, 10, ..., each `every`-th, and the last."""
     decades = {b * 10**k for k in range(9) for b in (1, 2, 5)}
     return {s for s in decades if s <= steps} | set(range(every, steps + 1, every)) | {steps}
 

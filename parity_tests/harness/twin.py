@@ -12,7 +12,7 @@ from parity_tests.harness.entry import Call, Const
 
 
 def named_arguments(function: Callable[..., Any], call: Call) -> dict[str, Any]:
-    """The arguments of a call by parameter name, in signature order; further positional ones as input1, ..."""
+    """The arguments of a call by parameter name, in signature order."""
     try:
         bound = inspect.signature(function).bind(*call.args, **call.kwargs)
     except (TypeError, ValueError):
@@ -50,7 +50,7 @@ def map_call(function: Callable[[Any], Any], call: Call) -> Call:
 
 
 def plain(call: Call) -> Call:
-    """Constants unwrapped and every array read-only, so that a side that writes into its inputs fails."""
+    """Constants unwrapped, arrays read-only: a side that writes into its inputs fails."""
 
     def unwrap(value: Any) -> Any:
         value = value.array if isinstance(value, Const) else value
@@ -71,7 +71,7 @@ def strided(array: Array) -> Array:
 
 
 def in_signature_order(function: Callable[..., Any], call: Call) -> Call:
-    """The same call with its keyword arguments in the order of the signature, which is that of the gradients."""
+    """The same call, keyword arguments in the signature's order, which is the gradients' too."""
     order = list(named_arguments(function, call))
     return Call(*call.args, **dict(sorted(call.kwargs.items(), key=lambda kv: order.index(kv[0]))))
 
@@ -90,7 +90,7 @@ def leaf_names(function: Callable[..., Any], call: Call) -> list[str]:
 def to_torch(
     call: Call, device: str, dtype: torch.dtype | None, leaves: list[torch.Tensor]
 ) -> Call:
-    """The same arguments as tensors (copied); floating ones require gradients and are appended to `leaves`."""
+    """The arguments as tensors (copied); floating ones require gradients and join `leaves`."""
 
     def convert(value: Any) -> Any:
         constant = isinstance(value, Const)
@@ -144,8 +144,8 @@ def cotangents(draw: Draw, outputs: tuple[Any, ...]) -> list[Array | None]:
     """A random gradient for each floating output: with ones, many wrong backwards look right."""
     result: list[Array | None] = []
     for y in outputs:
-        floating = np.asarray(y).dtype.kind == "f"
-        dy = draw.normal(*np.shape(y)) if floating else None
+        dtype = np.asarray(y).dtype
+        dy = draw.normal(*np.shape(y)).astype(dtype) if dtype.kind == "f" else None
         if dy is not None:
             dy.flags.writeable = False
         result.append(dy)
@@ -167,7 +167,7 @@ def scratch_backward(output: Any, backward: Callable[..., Any], dys: list[Array 
 
 
 def move_off_start(module: torch.nn.Module, draw: Draw) -> None:
-    """Move every parameter and floating buffer off its initial value: a bias of 0 or a gain of 1 hides mistakes."""
+    """Move all parameters and floating buffers off their start: a bias of 0 hides mistakes."""
     with torch.no_grad():
         for parameter in module.parameters():
             noise = draw.normal(*parameter.shape, scale=0.3)

@@ -1,22 +1,26 @@
 """Losses of classifiers.
 
-forward    nll            l = -w_t x_t                                x are log-probabilities
-           cross_entropy  l = -sum_c q_c w_c log p_c                  p = softmax x,  t a class or a distribution
-                          q = (1 - a) onehot(t) + a / C               a = label_smoothing
-           bce            l = -w (t log p + (1 - t) log(1 - p))       each logarithm at least -100
-           with_logits    l = w ((1 - t) x - L log s(x))              L = 1 + (pos_weight - 1) t,  s the logistic function
+forward    nll            l = -w_t x_t                              x are log-probabilities
+           cross_entropy  l = -sum_c q_c w_c log p_c                p = softmax x
+                          q = (1 - a) onehot(t) + a / C             a = label_smoothing
+           bce            l = -w (t log p + (1 - t) log(1 - p))     each logarithm >= -100
+           with_logits    l = w ((1 - t) x - L log s(x))            s the logistic function
+                          L = 1 + (pos_weight - 1) t
            multilabel     l = mean over c of -w (t log s(x) + (1 - t) log s(-x))
            soft_margin    l = log(1 + exp(-t x)) = -log s(t x)
-backward   cross_entropy  dx = dl (p sum(q w) - q w)                  only e^x and its sum are kept
+backward   nll            dx_t = -dl w_t
+           cross_entropy  dx = dl (p sum(q w) - q w)                keeps e^x and its sum only
            bce            dp = dl w (p - t) / max(p (1 - p), 1e-12)
            with_logits    dx = dl w ((1 - t) s(x) - pos_weight t s(-x))
+           multilabel     dx = dl w ((1 - t) s(x) - t s(-x)) / C
            soft_margin    dx = -dl t s(-t x)
-shapes     nll, cross_entropy: x (C,), (N, C) or (N, C, d1, ...) with classes t of shape (), (N,), (N, d1, ...), which is
-           that of l, or with a distribution t of x's shape.  The others: x and t of one shape.
-torch      The mean over classes weighs: sum l / sum w_t, where ignored entries count in neither; nothing left is NaN.  The
-           mean over distributions divides by their number, weights or not.  Smoothing gives every class a / C, the
-           right one too, and multiplies by its weight.  1e-12 is a float32.  torch's soft_margin overflows beyond
-           |x| = 88 (float32) or 709 (float64), this one does not.
+shapes     nll, cross_entropy: x (C,), (N, C) or (N, C, d1, ...), classes t and l (), (N,) or
+           (N, d1, ...); a distribution t has x's shape.  The others: x and t of one shape.
+torch      The mean over classes is sum l / sum w_t, where ignored entries count in neither;
+           with nothing left it is NaN.  The mean over distributions divides by their number,
+           weights or not.  Smoothing gives every class a / C, the right one too, and
+           multiplies by its weight.  bce's 1e-12 is a float32.  torch's soft_margin overflows
+           where -t x > 88 (float32) or 709 (float64), this one does not.
 """
 
 import math
@@ -53,7 +57,7 @@ def _class_weight(function: str, weight: Array | None, x: Array, classes: int) -
 def _classes(
     function: str, target: Array, x: Array, weight: Array | None, ignore_index: int
 ) -> tuple[Array, Array, Array]:
-    """Classes (N, D), 0 for the ignored; which of them count; and their weights, 0 for the ignored."""
+    """Classes (N, D), which of them count, and their weights; both 0 for those that do not."""
     n, c, d = _layout(function, x)
     if not isinstance(target, np.ndarray | np.generic) or target.dtype.kind not in "iu":
         check.refuse(function, "target to be an integer array", check.describe(target), TypeError)
@@ -63,6 +67,10 @@ def _classes(
     target = check.integer(function, "target", np.where(valid, target, 0), 0, c)
     t, valid = target.reshape(n, d), np.reshape(valid, (n, d))
     return t, valid, valid.astype(x.dtype) if weight is None else valid * weight[t]
+
+
+def _total(w: Array) -> float:
+    return float(w.sum(dtype=np.float64))
 
 
 @op
@@ -101,11 +109,10 @@ def nll_loss(
     n, d = np.arange(rows.shape[0])[:, None], np.arange(rows.shape[2])
     # Chosen, not multiplied: an ignored entry may stand on an infinity.
     loss = np.where(valid, -w * rows[n, t, d], 0.0)
-    y, reduced_back = reduced(loss.reshape(target.shape), reduction, w.sum())
+    y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
 
     def backward(dy: Array) -> Array:
-        dl = reduced_back(dy)
-        dl = dl.reshape(t.shape) if dl.ndim else dl
+        dl = reduced_back(dy).reshape(t.shape)
         drows = np.zeros_like(rows)
         drows[n, t, d] = np.where(valid, -dl * w, 0.0)
         return drows.reshape(x.shape)
@@ -128,24 +135,27 @@ def cross_entropy(
 
     Args:
         input: logits x (C,), (N, C) or (N, C, d1, ...).
-        target: classes, integers of shape (), (N,) or (N, d1, ...); or probabilities, floating, of the input's shape.
+        target: classes, integers of shape (), (N,) or (N, d1, ...); or probabilities, floating, of
+            the input's shape.
         weight: (C,), one factor for each class.
         size_average: older spelling of `reduction`; overrides it where given.
-        ignore_index: the class that does not count; negative beside probabilities, which ignore nothing.
+        ignore_index: the class that does not count; negative beside probabilities.
         reduce: likewise older.
-        reduction: 'none', 'mean' (over the sum of the weights of the classes, or the number of distributions) or 'sum'.
+        reduction: 'none', 'mean' (over the sum of the weights of the classes, or over the number of
+            distributions) or 'sum'.
         label_smoothing: share of the target that is spread evenly over all classes, in [0, 1].
 
     Returns:
-        The loss, and its backward: dy -> dinput for classes; dinput, dtarget[, dweight] for probabilities (there, and
-        only there, torch differentiates the weight).
+        The loss, and its backward: dy -> dinput for classes; dinput, dtarget[, dweight] for
+        probabilities (there, and only there, torch differentiates the weight).
 
     Raises:
         TypeError: if an array has the wrong dtype.
         ValueError: if a shape does not fit, or a class or an option does not exist.
 
     Source:
-        Szegedy et al. 2016, Rethinking the Inception architecture, arXiv:1512.00567, section 7 (label smoothing).
+        Szegedy et al. 2016, Rethinking the Inception architecture, arXiv:1512.00567, section 7
+        (label smoothing).
     """
     x = check.floating("cross_entropy", "input", input)
     reduction = resolve("cross_entropy", reduction, size_average, reduce)
@@ -177,17 +187,16 @@ def cross_entropy(
     loss = np.where(
         valid, loss, 0.0
     )  # chosen, not multiplied: an ignored entry may stand on an infinity
-    y, reduced_back = reduced(loss.reshape(target.shape), reduction, w.sum())
+    y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
 
     def backward(dy: Array) -> Array:
-        dl = reduced_back(dy)
-        dl = dl.reshape(t.shape) if dl.ndim else dl
+        dl = reduced_back(dy).reshape(t.shape)
         dtarget = np.where(valid, dl * w * (1 - smoothing), 0.0)  # -dlog p of the right class
         deach = (
             np.where(valid, dl * share, 0.0) if smoothing else None
         )  # -dlog p of every class, over its weight
         dsum = dtarget if deach is None else dtarget + deach * w_sum
-        dlogits = e * (dsum / e_sum)[:, None]
+        dlogits: Array = e * (dsum / e_sum)[:, None]
         if deach is not None:
             dlogits -= deach[:, None] if weight is None else deach[:, None] * weight[:, None]
         dlogits[n, t, d] -= dtarget
@@ -210,8 +219,7 @@ def _cross_entropy_of_distributions(
     y, reduced_back = reduced(loss.reshape(shape), reduction)
 
     def backward(dy: Array) -> tuple[Array, ...]:
-        dl = reduced_back(dy)
-        dl = dl.reshape(loss.shape)[:, None] if dl.ndim else dl
+        dl = reduced_back(dy).reshape(loss.shape)[:, None]
         dlog_p = -dl * q * w
         dlogits = dlog_p - np.exp(log_p) * dlog_p.sum(1, keepdims=True)
         dt = -dl * w * log_p * (1 - smoothing)
@@ -268,7 +276,7 @@ def binary_cross_entropy(
 
     Raises:
         TypeError: if an array is not floating or the dtypes differ.
-        ValueError: if a value lies outside [0, 1], a shape does not fit or an option does not exist.
+        ValueError: if a value lies outside [0, 1], a shape does not fit or an option is unknown.
     """
     p, t = _entries("binary_cross_entropy", input, target)
     w = _factor("binary_cross_entropy", "weight", weight, p)
@@ -312,7 +320,8 @@ def binary_cross_entropy_with_logits(
         size_average: older spelling of `reduction`; overrides it where given.
         reduce: likewise.
         reduction: 'none', 'mean' (over every entry, weights or not) or 'sum'.
-        pos_weight: a factor for the share of yes, broadcasts to the input's shape; not differentiated.
+        pos_weight: a factor for the share of yes, broadcasts to the input's shape; not
+            differentiated.
 
     Returns:
         The loss, and its backward: dy -> dinput, dtarget.
@@ -626,7 +635,7 @@ class MultiLabelSoftMarginLoss(Loss):
 
         def backward(*dy: Array) -> Array | tuple[Array, Array]:
             *dinputs, _ = loss_back(*dy)
-            return tuple(dinputs) if len(dinputs) > 1 else dinputs[0]  # type: ignore[return-value]
+            return tuple(dinputs) if len(dinputs) > 1 else dinputs[0]
 
         return loss, backward
 

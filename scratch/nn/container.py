@@ -5,7 +5,8 @@ Flatten, Unflatten, Identity            the backward is the inverse reshape
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import groupby
+from typing import Any, Self, overload
 
 from scratch import check
 from scratch.check import Array
@@ -78,7 +79,7 @@ def unflatten(input: Array, dim: int, sizes: Sequence[int]) -> tuple[Array, Back
 
 
 class Identity(Module):
-    """Returns its input; takes and ignores any arguments, so that it can stand in for any module."""
+    """Returns its input; ignores all arguments, so that it can stand in for any module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
@@ -108,9 +109,10 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         self.dim = check.size("Unflatten", "dim", dim, low=-64)
-        if isinstance(unflattened_size, str) or not isinstance(unflattened_size, Sequence):
+        sizes: object = unflattened_size
+        if isinstance(sizes, str) or not isinstance(sizes, Sequence):
             expected = "unflattened_size to be a sequence of integers"
-            check.refuse("Unflatten", expected, check.describe(unflattened_size), TypeError)
+            check.refuse("Unflatten", expected, check.describe(sizes), TypeError)
         for n in unflattened_size:
             check.size("Unflatten", "every unflattened_size", n, low=-1)
         self.unflattened_size = unflattened_size
@@ -121,6 +123,16 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+def _name(container: Module, name: object) -> str:
+    """`name` if a module can be held under it."""
+    held = dict(container._own(Module))
+    bad = not isinstance(name, str) or not name or "." in name or name == "forward"
+    if bad or (name not in held and hasattr(container, str(name))):
+        expected = "a name without dots that no attribute has"
+        check.refuse(type(container).__name__, expected, repr(name))
+    return str(name)
 
 
 def _module(function: str, module: object) -> Module:
@@ -150,14 +162,40 @@ class ModuleList(Module):
         return len(self._own(Module))
 
     def __iter__(self) -> Iterator[Module]:
-        return self.children()
+        return (module for _, module in self._own(Module))
 
-    def __getitem__(self, index: int) -> Module:
-        children = list(self.children())
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: int | slice) -> Module | Self:
+        if isinstance(index, slice):
+            return self._part(self._own(Module)[index])
+        children = list(self)
         if not -len(children) <= index < len(children):
             expected = f"an index below {len(children)}"
             check.refuse(type(self).__name__, expected, index, IndexError)
         return children[index]
+
+    def _part(self, named: list[tuple[str, Module]]) -> Self:
+        """The container that a slice gives: a list numbers its modules anew."""
+        return type(self)(module for _, module in named)
+
+    def __repr__(self) -> str:
+        """As torch's: neighbours that look alike on one line."""
+        lines: list[str] = []
+        texts = [repr(module) for module in self]
+        for text, group in groupby(range(len(texts)), key=texts.__getitem__):
+            first, *rest = group
+            several = f"({first}-{rest[-1]}): {len(rest) + 1} x {text}" if rest else ""
+            lines.append((several or f"({first}): {text}").replace("\n", "\n  "))
+        return (
+            f"{type(self).__name__}("
+            + "".join(f"\n  {line}" for line in lines)
+            + ("\n)" if lines else ")")
+        )
 
 
 class ModuleDict(Module):
@@ -168,36 +206,34 @@ class ModuleDict(Module):
             self[name] = module
 
     def __setitem__(self, name: str, module: Module) -> None:
-        if not isinstance(name, str) or "." in name or not name or hasattr(Module, name):
-            check.refuse("ModuleDict", "a name without dots that no Module attribute has", name)
-        setattr(self, name, _module("ModuleDict", module))
+        setattr(self, _name(self, name), _module("ModuleDict", module))
 
     def __getitem__(self, name: str) -> Module:
-        held = dict(self.named_children())
+        held: dict[str, Module] = dict(self._own(Module))
         if name not in held:
             check.refuse("ModuleDict", f"one of {', '.join(held)}", repr(name), KeyError)
         return held[name]
 
     def __contains__(self, name: str) -> bool:
-        return name in dict(self.named_children())
+        return name in dict(self._own(Module))
 
     def __len__(self) -> int:
         return len(self._own(Module))
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self.named_children())
+        return (name for name, _ in self._own(Module))
 
     def keys(self) -> list[str]:
         """The names."""
-        return [name for name, _ in self.named_children()]
+        return [name for name, _ in self._own(Module)]
 
     def values(self) -> list[Module]:
         """The modules."""
-        return list(self.children())
+        return [module for _, module in self._own(Module)]
 
     def items(self) -> list[tuple[str, Module]]:
         """Names and modules."""
-        return list(self.named_children())
+        return self._own(Module)
 
 
 class Sequential(ModuleList):
@@ -210,10 +246,16 @@ class Sequential(ModuleList):
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
-                setattr(self, name, _module("Sequential", module))
+                setattr(self, _name(self, name), _module("Sequential", module))
         else:
-            for module in modules:
-                self.append(_module("Sequential", module))
+            for item in modules:
+                self.append(_module("Sequential", item))
+
+    def _part(self, named: list[tuple[str, Module]]) -> Self:
+        return type(self)(dict(named))
+
+    def __repr__(self) -> str:
+        return Module.__repr__(self)
 
     def forward(self, input: Any) -> tuple[Any, Backward]:
         """Apply the modules in turn."""

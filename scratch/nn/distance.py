@@ -1,16 +1,20 @@
 """Distances and similarities between vectors.
 
 norm        n = (sum |v|^p)^(1/p)       dv = dn sgn(v) (|v| / n)^(p - 1)
-            p = 0 counts the entries that are not zero (dv = 0), p = inf is their maximum (ties share dn evenly)
+            p = 0 counts the entries that are not zero, so dv = 0
+            p = inf is the largest |v|; ties share dn evenly
 pairwise    y = norm(x1 - x2 + eps)     dx1 = dv, dx2 = -dv
-pdist       y_ij = norm(x_i - x_j)      dx_i = sum_j dv_ij - sum_j dv_ji              for i < j
-cosine      y = sum u1 u2, u = x / n, n = max(norm(x), eps)
-            du1 = dy u2, dx1 = du1 / n1 - (sum du1 x1) / n1^2  x1 / norm(x1), and likewise for x2
+pdist       y_ij = norm(x_i - x_j)      dx_i = sum_j dv_ij - sum_j dv_ji           for i < j
+cosine      y = sum u1 u2               u = x / n, n = max(norm(x), eps)
+            du1 = dy u2                 dx1 = du1 / n1 - (sum du1 u1 / n1) x1 / norm(x1)
+                                        and likewise for x2
 shapes      x (..., D)   y (...,)       broadcast; pdist takes (N, D) to N (N - 1) / 2 numbers
-torch       pairwise adds eps to the difference, so two equal vectors are not at distance 0.  norm'(0) = 0.  cosine
-            clamps each norm by itself, and its gradient does not see the clamp.  In pdist at p = inf each of
-            several ties gets all of dn.
+torch       pairwise adds eps to the difference: two equal vectors are not at distance 0.
+            norm'(0) = 0.  cosine clamps each norm by itself, and its gradient does not see the
+            clamp.  In pdist at p = inf each of several ties gets all of dn.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +31,7 @@ def sign(x: Array) -> Array:
 
 def _norm(v: Array, p: float, ties_share: bool = True) -> tuple[Array, Backward]:
     """The p-norm along the last axis, which it removes."""
+    n: Array
     size = np.abs(v)
     with np.errstate(divide="ignore", over="ignore"):  # 1 / 0 where p is negative
         if p == 0:
@@ -40,16 +45,17 @@ def _norm(v: Array, p: float, ties_share: bool = True) -> tuple[Array, Backward]
         else:
             n = (size**p).sum(-1) ** (1 / p)
 
-    def backward(dn: Array) -> Array:
+    def backward(dn: Array) -> Any:
         dn, length = np.expand_dims(dn, -1), np.expand_dims(n, -1)
         if p == 0:
             return np.zeros_like(v)
         if p == 1:
             return dn * sign(v)
         if np.isinf(p):
-            chosen = (size == length) | np.isnan(v)
-            return dn * sign(v) * chosen / (chosen.sum(-1, keepdims=True) if ties_share else 1)
-        # Where a factor is 0 / 0 or a power of zero is infinite, the entry does not move: norm'(0) = 0.
+            chosen = ((size == length) | np.isnan(v)).astype(v.dtype)
+            share = chosen / chosen.sum(-1, keepdims=True) if ties_share else chosen
+            return dn * sign(v) * share
+        # A factor 0 / 0 or an infinite power of zero stands for no slope: norm'(0) = 0.
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if p == 2:
                 return dn * np.where(length == 0, 0.0, v / length)
@@ -71,7 +77,7 @@ def pairwise_distance(
         x1: (..., D).
         x2: (..., D), broadcasts against x1.
         p: exponent of the norm, any number or infinity.
-        eps: added to each difference, so that the distance is differentiable where the vectors are equal.
+        eps: added to each difference, which makes the distance smooth where the vectors are equal.
         keepdim: whether to keep the last axis, with size 1.
 
     Returns:
@@ -177,7 +183,7 @@ def _unit(x: Array, axis: int, eps: float) -> tuple[Array, Backward]:
 
     def backward(du: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            dn = -(du * u).sum(axis, keepdims=True) / n
+            dn = -(du * (u / n)).sum(axis, keepdims=True)
             dx: Array = du / n + dn * np.where(length == 0, 0.0, x / length)
         return dx
 

@@ -56,7 +56,9 @@ def embedding(
         TypeError: if `input` is not integer or `weight` not floating.
         ValueError: if an index or an option is out of range, or `weight` not 2-d.
     """
-    ids, weight, padding = _checked("embedding", input, weight, padding_idx, sparse)
+    ids, weight, padding = _checked("embedding", input, weight, padding_idx)
+    check.option("embedding", "scale_grad_by_freq", scale_grad_by_freq, (True, False))
+    check.option("embedding", "sparse", sparse, (True, False))
     table = _limited("embedding", ids, weight, max_norm, norm_type)
 
     def backward(dy: Array) -> Array:
@@ -65,7 +67,7 @@ def embedding(
             flat, drows = flat[flat != padding], drows[flat != padding]
         return _scatter(flat, drows, len(weight), scale_grad_by_freq)
 
-    return table[ids], backward
+    return np.take(table, ids, 0), backward
 
 
 @op
@@ -105,7 +107,7 @@ def embedding_bag(
         ValueError: if an index, an offset or an option is out of range, or a shape does not fit.
     """
     name = "embedding_bag"
-    ids, weight, padding = _checked(name, input, weight, padding_idx, sparse)
+    ids, weight, padding = _checked(name, input, weight, padding_idx)
     _check_mode(name, mode, scale_grad_by_freq, sparse)
     bags, n_bags = _bags(ids, offsets, include_last_offset)
     s = None
@@ -126,21 +128,23 @@ def embedding_bag(
         y[filled] = np.take_along_axis(rows, winners, 0)
     else:
         y = _scatter(bags, scaled, n_bags, mode == "mean")
+    factors = None if s is None else (s, rows)  # only their product needs the rows again
 
     def backward(dy: Array) -> Array | tuple[Array, Array]:
         if mode == "max":
-            drows = np.zeros_like(rows)
+            drows = np.zeros((len(ids), dy.shape[1]), dy.dtype)
             np.put_along_axis(drows, winners, dy[filled], 0)
         elif mode == "mean":
             size = np.bincount(bags, minlength=n_bags)[bags, None]
             drows = dy[bags] / size.astype(dy.dtype)
         else:
             drows = dy[bags]
-        if s is None:
+        if factors is None:
             return _scatter(ids, drows, len(weight), scale_grad_by_freq)
-        dscaled, drows = drows, s.ravel()[read, None] * drows
+        s, rows = factors
         ds = np.zeros(s.size, s.dtype)
-        ds[read] = np.einsum("nd,nd->n", dscaled, rows)
+        ds[read] = np.einsum("nd,nd->n", drows, rows)
+        drows *= s.ravel()[read, None]
         return _scatter(ids, drows, len(weight), scale_grad_by_freq), ds.reshape(s.shape)
 
     return y, backward
@@ -186,6 +190,7 @@ def _first_maxima(rows: Array, bags: Array) -> tuple[Array, Array]:
 def _bags(ids: Array, offsets: Array | None, include_last_offset: bool) -> tuple[Array, int]:
     """Which bag each index is in, and the number of bags."""
     name = "embedding_bag"
+    check.option(name, "include_last_offset", include_last_offset, (True, False))
     if ids.ndim == 2:
         if offsets is not None:
             check.refuse(name, "no offsets beside a 2-d input", check.describe(offsets))
@@ -204,12 +209,11 @@ def _bags(ids: Array, offsets: Array | None, include_last_offset: bool) -> tuple
 
 
 def _checked(
-    function: str, input: Array, weight: Array, padding_idx: int | None, sparse: bool
+    function: str, input: Array, weight: Array, padding_idx: int | None
 ) -> tuple[Array, Array, int | None]:
     weight = check.floating(function, "weight", weight)
     check.shape(function, "weight", weight, ("V", "D"))
     ids = check.integer(function, "input", input, 0, len(weight)).astype(np.intp, copy=False)
-    check.option(function, "sparse", sparse, (True, False))
     padding = None
     if padding_idx is not None:
         padding = check.axis(function, "padding_idx", padding_idx, len(weight))
@@ -218,6 +222,8 @@ def _checked(
 
 def _check_mode(function: str, mode: str, scale_grad_by_freq: bool, sparse: bool) -> None:
     check.option(function, "mode", mode, ("sum", "mean", "max"))
+    check.option(function, "scale_grad_by_freq", scale_grad_by_freq, (True, False))
+    check.option(function, "sparse", sparse, (True, False))
     if mode == "max" and scale_grad_by_freq:
         check.refuse(function, "scale_grad_by_freq=False with mode 'max'", scale_grad_by_freq)
     if mode == "max" and sparse:

@@ -1,19 +1,26 @@
 """Losses that ask for a margin.
 
-forward    hinge_embedding  l = x where t = 1,   max(0, margin - x) where t = -1,   both where t is neither
-           cosine_embedding l = 1 - c where t = 1,   max(0, c - margin) where t = -1,   0 where t is neither
-                            c = x1.x2 / sqrt((x1.x1 + 1e-12) (x2.x2 + 1e-12))
-           margin_ranking   l = max(0, margin - t (x1 - x2))
-           multi_margin     l = sum_{i != t} w_t max(0, margin - x_t + x_i)^p / C      Crammer & Singer 2001 (p = 1)
-           multilabel       l = sum_{j right, i wrong} max(0, 1 - x_j + x_i) / C
-           triplet          l = max(0, margin + d(a, p) - d(a, n))                     Schroff et al. 2015, arXiv:1503.03832
-                            swap: min(d(a, n), d(p, n)) in place of d(a, n)            Balntas et al. 2016
-backward   each max(0, z) passes its gradient where it is active
+forward    hinge_embedding   l = x where t = 1,  max(0, margin - x) where t = -1
+                             and the sum of both where t is neither
+           cosine_embedding  l = 1 - c where t = 1,  max(0, c - margin) where t = -1,  else 0
+                             c = x1.x2 / sqrt((x1.x1 + 1e-12) (x2.x2 + 1e-12))
+           margin_ranking    l = max(0, margin - t (x1 - x2))
+           multi_margin      l = sum_{i != t} w_t max(0, margin - x_t + x_i)^p / C
+                                                            Crammer & Singer 2001 (p = 1)
+           multilabel        l = sum_{j right, i wrong} max(0, 1 - x_j + x_i) / C
+           triplet           l = max(0, margin + d(a, p) - d(a, n))
+                                                            Schroff et al. 2015, arXiv:1503.03832
+                             swap: min(d(a, n), d(p, n)) for d(a, n)
+                                                            Balntas et al. 2016
+backward   each max(0, z) hands its gradient to z where it is active, and from there
+           cosine            dx1 = dc (x2 / root - c x1 / (x1.x1 + 1e-12)),  root as in c
+           multi_margin      dx_i = p z^(p - 1) w_t dl / C,  dx_t = -sum_i dx_i
 shapes     see each function
-torch      At z = 0 exactly the hinges that torch composes (hinge_embedding, cosine_embedding, margin_ranking, triplet)
-           pass the gradient, as clamp does at its bound; multi_margin and multilabel_margin do not.  Ties of the swap
-           share the gradient evenly.  The two epsilons of the cosine stand under the root, and the distance adds 1e-6
-           to the difference: the distance of equal vectors is not 0.
+torch      At z = 0 exactly the hinges that torch composes (hinge_embedding, cosine_embedding,
+           margin_ranking, triplet) pass the gradient, as clamp does at its bound; multi_margin
+           and multilabel_margin do not.  Ties of the swap share the gradient evenly.  The
+           cosine's epsilons, float32 numbers, stand under the root.  The distance adds 1e-6 to
+           the difference.
 """
 
 from collections.abc import Callable
@@ -26,7 +33,7 @@ from scratch.nn.distance import PairwiseDistance, pairwise_distance
 from scratch.nn.op import Backward, op, unbroadcast
 from scratch.nn.reduction import Loss, labels, reduced, resolve
 
-EPSILON = 1e-12
+EPSILON = float(np.float32(1e-12))
 
 Distance = Callable[[Array, Array], tuple[Array, Backward]]
 
@@ -83,7 +90,7 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> tuple[Array, Backward]:
-    """What the cosine lacks of 1 where the label is 1, by how much it exceeds the margin where it is -1.
+    """What the cosine lacks of 1 for the label 1, what it exceeds the margin by for the label -1.
 
     Args:
         input1: x1 (N, D) or (D,).
@@ -109,7 +116,7 @@ def cosine_embedding_loss(
         check.refuse(function, "target of shape (N,) or ()", t.shape)
     for name, x in (("input1", x1), ("input2", x2)):
         check.shape(function, name, x, ("N", "D") if t.ndim else ("D",))
-    shape = check.broadcastable(function, input1=x1, input2=x2)
+    check.broadcastable(function, input1=x1, input2=x2)
     margin = check.number(function, "margin", margin)
     reduction = resolve(function, reduction, size_average, reduce)
     square1, square2 = (x1 * x1).sum(-1) + EPSILON, (x2 * x2).sum(-1) + EPSILON
@@ -141,7 +148,7 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> tuple[Array, Backward]:
-    """What the first input lacks of standing above the second by the margin (below, where the label is -1).
+    """What the first input lacks of exceeding the second by the margin; label -1: the reverse.
 
     Args:
         input1: x1, any shape.
@@ -201,7 +208,8 @@ def multilabel_margin_loss(
 
     Args:
         input: scores x (N, C) or (C,).
-        target: the right classes of each row, in any order, up to the first -1; integers of the input's shape.
+        target: the right classes of each row, in any order, up to the first -1; integers of the
+            input's shape.
         size_average: older spelling of `reduction`; overrides it where given.
         reduce: likewise.
         reduction: 'none' (N,) or (), 'mean' or 'sum'.
@@ -233,7 +241,7 @@ def multilabel_margin_loss(
     y, reduced_back = reduced(loss if input.ndim == 2 else loss[0], reduction)
 
     def backward(dy: Array) -> Array:
-        dl = np.broadcast_to(reduced_back(dy), len(x)) / classes
+        dl = reduced_back(dy).reshape(-1) / classes
         dz = active * dl[row, None]
         dx = np.zeros_like(x)
         np.add.at(dx, row, dz)
@@ -274,7 +282,8 @@ def multi_margin_loss(
         ValueError: if a shape does not fit, or a class or an option does not exist.
 
     Source:
-        Crammer & Singer 2001, On the algorithmic implementation of multiclass kernel-based vector machines.
+        Crammer & Singer 2001, On the algorithmic implementation of multiclass kernel-based vector
+        machines.
     """
     function = "multi_margin_loss"
     x = _rows(function, input)
@@ -297,10 +306,11 @@ def multi_margin_loss(
     y, reduced_back = reduced(loss.reshape(target.shape), reduction)
 
     def backward(dy: Array) -> Array:
-        dl = np.broadcast_to(reduced_back(dy), n) * w
+        dl = reduced_back(dy).reshape(n) * w
         dz = dl[:, None] * (z > 0 if p == 1 else 2 * z)
         dz[row, t] = -dz.sum(1)
-        return dz.reshape(input.shape)
+        dx: Array = dz.reshape(input.shape)
+        return dx
 
     return y, backward
 
@@ -329,9 +339,7 @@ def _triplet(
         if not swap:
             da_far, dn = far_back(unbroadcast(-dz, far.shape))
             return da + da_far, dp, dn
-        share = np.where(far == other, 0.5, far < other).astype(
-            near.dtype
-        )  # of the gradient that goes to far
+        share = np.where(far == other, 0.5, far < other).astype(near.dtype)
         da_far, dn = far_back(unbroadcast(-dz * share, far.shape))
         dp_other, dn_other = other_back(unbroadcast(-dz * (1 - share), other.shape))
         return da + da_far, dp + dp_other, dn + dn_other
@@ -348,8 +356,13 @@ def _three(
     if not a.ndim == p.ndim == n.ndim:
         got = f"{a.shape}, {p.shape} and {n.shape}"
         check.refuse(function, "anchor, positive and negative of equally many axes", got)
-    check.broadcastable(function, anchor=a, positive=p, negative=n)
     return a, p, n
+
+
+def _check_distance(function: str, distance: object) -> None:
+    if distance is not None and not callable(distance):
+        expected = "distance_function to be callable"
+        check.refuse(function, expected, check.describe(distance), TypeError)
 
 
 @op
@@ -384,14 +397,15 @@ def triplet_margin_loss(
 
     Raises:
         TypeError: if an array is not floating or the dtypes differ.
-        ValueError: if the shapes do not fit, the margin is not positive or an option does not exist.
+        ValueError: if the shapes do not fit, the margin is not positive or an option is unknown.
 
     Source:
-        Schroff et al. 2015, FaceNet, arXiv:1503.03832; swap: Balntas et al. 2016, Learning local feature descriptors with
-        triplets and shallow convolutional neural networks.
+        Schroff et al. 2015, FaceNet, arXiv:1503.03832; swap: Balntas et al. 2016, Learning local
+        feature descriptors with triplets and shallow convolutional neural networks.
     """
     function = "triplet_margin_loss"
     triplet = _three(function, anchor, positive, negative)
+    check.broadcastable(function, anchor=anchor, positive=positive, negative=negative)
     margin = check.number(function, "margin", margin, low=0, open_low=True)
     check.number(function, "p", p)
     check.number(function, "eps", eps)
@@ -431,17 +445,15 @@ def triplet_margin_with_distance_loss(
 
     Raises:
         TypeError: if an array is not floating, the dtypes differ or the distance cannot be called.
-        ValueError: if the shapes do not fit, the margin is not positive or an option does not exist.
+        ValueError: if the shapes do not fit, the margin is not positive or an option is unknown.
     """
     function = "triplet_margin_with_distance_loss"
     triplet = _three(function, anchor, positive, negative)
-    distance = pairwise_distance if distance_function is None else distance_function
-    if not callable(distance):
-        expected = "distance_function to be callable"
-        check.refuse(function, expected, check.describe(distance), TypeError)
+    _check_distance(function, distance_function)
     margin = check.number(function, "margin", margin, low=0, open_low=True)
     check.option(function, "swap", swap, (True, False))
     reduction = resolve(function, reduction)
+    distance = pairwise_distance if distance_function is None else distance_function
     return _triplet(triplet, distance, margin, swap, reduction)
 
 
@@ -646,10 +658,10 @@ class TripletMarginWithDistanceLoss(Loss):
     ) -> None:
         super().__init__(reduction=reduction)
         name = "TripletMarginWithDistanceLoss"
-        if distance_function is not None and not callable(distance_function):
-            expected = "distance_function to be callable"
-            check.refuse(name, expected, check.describe(distance_function), TypeError)
-        self.distance_function = distance_function or PairwiseDistance()
+        _check_distance(name, distance_function)
+        self.distance_function: Distance = (
+            PairwiseDistance() if distance_function is None else distance_function
+        )
         self.margin = check.number(name, "margin", margin, low=0, open_low=True)
         check.option(name, "swap", swap, (True, False))
         self.swap = swap

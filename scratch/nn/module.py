@@ -1,9 +1,10 @@
 """Parameter and Module: an op with parameters, named as in torch.nn.
 
-A module is its attributes: each Parameter, each Module and each registered buffer among them is found by name, in
-the order in which it was set, so `state_dict` has torch's keys in torch's order. Calling a module returns its
-value and its backward; the backward adds to `parameter.grad` and returns the gradients of the inputs. What a call
-needs later lives in that closure and not on the module, so one module may run many times before any backward.
+A module is its attributes: each Parameter, each Module and each registered buffer among them is
+found by name, in the order in which it was set, so `state_dict` has torch's keys in torch's order.
+Calling a module returns its value and its backward; the backward adds to `parameter.grad` and
+returns the gradients of the inputs. What a call needs later lives in that closure and not on the
+module, so one module may run many times before any backward.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,9 +24,9 @@ BackwardHook = Callable[["Module", Any, tuple[Any, ...]], None]
 class Parameter:
     """An array that is learned, with the gradient that backward passes add to it.
 
-    `version` counts the changes of `data`: a backward refuses to run over a parameter that changed since its
-    forward. Assigning `data` (`p.data -= lr * p.grad` does) counts by itself; whoever writes into the array
-    (`p.data[...] = 0`) raises `version` too.
+    `version` counts the changes of `data`: a backward refuses to run over a parameter that changed
+    since its forward. Assigning `data` (`p.data -= lr * p.grad` does) counts by itself; whoever
+    writes into the array (`p.data[...] = 0`) raises `version` too.
 
     Args:
         data: float32 or float64 array of any shape; it is held, not copied.
@@ -50,7 +51,7 @@ class Parameter:
         self.version += 1
 
     def accumulate(self, gradient: Array) -> None:
-        """Add `gradient` (of `data`'s shape and dtype) to `grad`, in a new array: the old one may be shared."""
+        """Add `gradient` to `grad`, in a new array: the old one may be shared."""
         if gradient.shape != self.shape or gradient.dtype != self.dtype:
             expected = f"a {self.dtype} gradient of shape {self.shape}"
             check.refuse("Parameter.accumulate", expected, check.describe(gradient))
@@ -99,24 +100,27 @@ class Module:
     forward: ClassVar[Callable[..., tuple[Any, Backward]]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Backward]:
-        """Run `forward`; the backward that comes back refuses to run over parameters changed since."""
+        """Run `forward`; the backward refuses to run over parameters changed since."""
         output, backward = self.forward(*args, **kwargs)
         versions = [(n, p, p.version) for n, p in self._own(Parameter) if n not in self._unread]
+        hooks = self._backward_hooks
         for forward_hook in self._forward_hooks:
             forward_hook(self, args, output)
-        if not versions and not self._backward_hooks:
+        if not versions and not hooks:
             return output, backward
 
         def guarded(*doutput: Any) -> Any:
             for name, parameter, version in versions:
                 if parameter.version != version:
                     raise RuntimeError(
-                        f"{type(self).__name__} backward: expected parameter {name!r} as it was in the forward "
-                        f"(version {version}), got version {parameter.version}; run the forward again"
+                        f"{type(self).__name__} backward: expected parameter {name!r} as it was in "
+                        f"the forward (version {version}), got version {parameter.version}; "
+                        f"run the forward again"
                     )
             dinputs = backward(*doutput)
-            for backward_hook in self._backward_hooks:
-                backward_hook(self, dinputs, doutput)
+            for backward_hook in hooks:
+                if backward_hook in self._backward_hooks:  # not removed since
+                    backward_hook(self, dinputs, doutput)
             return dinputs
 
         return output, guarded
@@ -133,16 +137,33 @@ class Module:
         ):
             expected = f"a {'Parameter' if isinstance(held, Parameter) else 'Module'} or None"
             check.refuse(f"{type(self).__name__}.{name}", expected, check.describe(new), TypeError)
+        if name in self._buffer_names:
+            new = self._buffer(name, new)
         object.__setattr__(self, name, new)
 
     def register_buffer(self, name: str, array: Array | None, persistent: bool = True) -> None:
-        """Hold `array` as `self.<name>`: saved with the parameters (if `persistent`) but not learned."""
+        """Hold `array` as `self.<name>`: not learned, but saved if `persistent`."""
+        new = name not in self._buffer_names
+        if not isinstance(name, str) or not name or "." in name or (new and hasattr(self, name)):
+            expected = "a name without dots that no attribute has"
+            check.refuse(f"{type(self).__name__}.register_buffer", expected, repr(name))
+        held = self._buffer(name, array)
         self._buffer_names = {**self._buffer_names, name: persistent}
-        setattr(self, name, array)
+        setattr(self, name, held)
+
+    def _buffer(self, name: str, new: object) -> Array | None:
+        if not isinstance(new, np.ndarray | np.generic | None):
+            expected = "an array or None"
+            check.refuse(f"{type(self).__name__}.{name}", expected, check.describe(new), TypeError)
+        return None if new is None else np.asarray(new)  # arithmetic makes scalars of 0-d arrays
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
-        """Direct submodules by name."""
-        yield from self._own(Module)
+        """Direct submodules by name; one that is held twice under its first."""
+        seen: set[int] = set()
+        for name, child in self._own(Module):
+            if id(child) not in seen:
+                seen.add(id(child))
+                yield name, child
 
     def children(self) -> Iterator["Module"]:
         """Direct submodules."""
@@ -159,7 +180,7 @@ class Module:
                 return
             seen.add(id(module))
             yield prefix, module
-            for name, child in module.named_children():
+            for name, child in module._own(Module):
                 yield from walk(f"{prefix}.{name}" if prefix else name, child)
 
         return walk(prefix, self)
@@ -171,7 +192,7 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Parameters by dotted name; a tied one once, under its first name, unless `remove_duplicate` is False."""
+        """Parameters by dotted name; a tied one once, under its first, if `remove_duplicate`."""
         seen: set[int] = set()
         for name, parameter in self._named(prefix, recurse, lambda m: m._own(Parameter)):
             if not (remove_duplicate and id(parameter) in seen):
@@ -182,9 +203,15 @@ class Module:
         """Parameters, tied ones once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Array]]:
-        """Buffers that hold an array, by dotted name."""
-        return self._named(prefix, recurse, lambda m: m._own_buffers())
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Array]]:
+        """Buffers that hold an array, by dotted name; duplicates as in `named_parameters`."""
+        seen: set[int] = set()
+        for name, buffer in self._named(prefix, recurse, lambda m: m._own_buffers()):
+            if not (remove_duplicate and id(buffer) in seen):
+                seen.add(id(buffer))
+                yield name, buffer
 
     def buffers(self, recurse: bool = True) -> Iterator[Array]:
         """Buffers that hold an array."""
@@ -222,10 +249,11 @@ class Module:
     def load_state_dict(
         self, state_dict: Mapping[str, Array], strict: bool = True
     ) -> IncompatibleKeys:
-        """Copy values in by name, cast to the dtype that is held; everything is checked before anything changes.
+        """Copy values in by name, cast to the dtype that is held, once everything is checked.
 
         Args:
-            state_dict: arrays by dotted name, as `state_dict` or torch's (with `.numpy()`) gives them.
+            state_dict: arrays by dotted name, as `state_dict` or torch's (with `.numpy()`) gives
+                them.
             strict: whether the keys must match exactly.
 
         Returns:
@@ -256,6 +284,8 @@ class Module:
                     check.refuse(function, expected, check.describe(new), TypeError)
                 if new.shape != state[name].shape:
                     problems.append(f"{name} of shape {new.shape} for {state[name].shape}")
+                if not state[name].flags.writeable:
+                    problems.append(f"{name} for an array that is read-only")
         if problems:
             check.refuse(function, "the keys and shapes of this module", "; ".join(problems))
         for name, held in state.items():
@@ -291,8 +321,9 @@ class Module:
             check.refuse(
                 f"{type(self).__name__}.train", "mode to be a bool", check.describe(mode), TypeError
             )
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for child in self.children():  # one by one, as a child may have a `train` of its own
+            child.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -316,7 +347,7 @@ class Module:
         )
 
     def register_full_backward_hook(self, hook: BackwardHook) -> Callable[[], None]:
-        """Call `hook(module, dinputs, doutputs)` after each backward of a later forward; returns what removes it."""
+        """Call `hook(module, dinputs, doutputs)` after each backward; returns what removes it."""
         self._backward_hooks = (*self._backward_hooks, hook)
         return lambda: setattr(
             self, "_backward_hooks", tuple(h for h in self._backward_hooks if h is not hook)
@@ -327,11 +358,12 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [f"({n}): {c!r}".replace("\n", "\n  ") for n, c in self.named_children()]
+        children = [f"({n}): {c!r}".replace("\n", "\n  ") for n, c in self._own(Module)]
         name, extra = type(self).__name__, self.extra_repr()
         if not children:
             return f"{name}({extra})"
-        return f"{name}({extra}\n  " + "\n  ".join(children) + "\n)"
+        lines = [extra, *children] if extra else children
+        return f"{name}(\n  " + "\n  ".join(lines) + "\n)"
 
     def summary(self) -> str:
         """A table of the modules with their numbers of parameters, tied ones counted once."""

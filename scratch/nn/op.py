@@ -3,9 +3,10 @@
     y, backward = F.op(x, ...)
     dx = backward(dy)
 
-`backward` maps the gradient of the output to the gradients of the inputs: one for each differentiable array that
-was given, in signature order, bare when there is only one. An op with several outputs takes one gradient for
-each, nested as they are, None standing for zero. The gradient of a scalar output is one where it is left out.
+`backward` maps the gradient of the output to the gradients of the inputs: one for each
+differentiable array that was given, in signature order, bare when there is only one. An op with
+several outputs takes one gradient for each, nested as they are, None standing for zero. The
+gradient of a scalar output is one where it is left out.
 """
 
 import functools

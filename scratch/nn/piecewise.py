@@ -3,15 +3,17 @@
 relu6          y = min(max(x, 0), 6)                  dx = dy [0 < x < 6]
 hardtanh       y = min(max(x, lo), hi)                dx = dy [lo < x < hi]
 hardsigmoid    y = min(max(x + 3, 0), 6) / 6          dx = dy [-3 < x < 3] / 6
-hardswish      y = x hardsigmoid(x)                   dx = dy (x / 3 + 1/2 if -3 < x < 3, else 0 or 1)
+hardswish      y = x hardsigmoid(x)                   dx = dy (hardsigmoid(x) + [-3 < x < 3] x / 6)
 hardshrink     y = x if |x| > l, else 0               dx = dy [|x| > l]
 softshrink     y = x - min(max(x, -l), l)             dx = dy [|x| > l]
 shapes         x, y any
-torch          at each bound the gradient is that of the outside: 0, and for hardswish at 3 it is 1.
-               NaN stays NaN; its gradient is one thing in torch's vector code and another in its scalar
-               code but for hardsigmoid, where it is 0. hardswish(-inf) is NaN.
-Sources        hardtanh: Collobert 2004; relu6: Krizhevsky 2010; hardsigmoid, hardswish: Howard et al. 2019,
-               arXiv:1905.02244; hardshrink, softshrink: Donoho & Johnstone 1994, Biometrika 81(3)
+torch          at each bound the slope is that of the outside: 0, for hardswish at 3 it is 1. NaN
+               stays NaN with slope 0 (NaN for hardswish), as in torch's vector code; its scalar
+               code has 1. hardswish(-inf) is NaN. The slope of hardsigmoid is a float32 1/6 also
+               in float64, 3e-8 off.
+Sources        hardtanh: Collobert 2004; relu6: Krizhevsky 2010; hardsigmoid, hardswish: Howard et
+               al. 2019, arXiv:1905.02244; hardshrink, softshrink: Donoho & Johnstone 1994,
+               Biometrika 81(3)
 """
 
 import numpy as np
@@ -21,6 +23,8 @@ from scratch.check import Array
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
 from scratch.nn.select import keep
+
+SIXTH = float(np.float32(1 / 6))  # the slope of torch's hardsigmoid in every dtype
 
 
 @op
@@ -85,7 +89,7 @@ def hardsigmoid(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
     Source: Howard et al. 2019, arXiv:1905.02244, section 5.2.
     """
     x = check.floating("hardsigmoid", "input", input)
-    return _ramp(x), lambda dy: keep(np.abs(x) < 3, dy / 6)
+    return _ramp(x), lambda dy: keep(np.abs(x) < 3, dy * SIXTH)
 
 
 @op
@@ -110,10 +114,8 @@ def hardswish(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
         y *= x
 
     def backward(dy: Array) -> Array:
-        slope = x / 3
-        slope += 0.5
-        slope = keep(~(np.abs(x) >= 3), slope)
-        slope += x >= 3
+        slope = _ramp(x)
+        slope += keep(np.abs(x) < 3, x / 6)
         slope *= dy
         return slope
 
@@ -138,7 +140,7 @@ def hardshrink(input: Array, lambd: float = 0.5) -> tuple[Array, Backward]:
     """
     x = check.floating("hardshrink", "input", input)
     lambd = check.number("hardshrink", "lambd", lambd)
-    return keep(~(np.abs(x) <= lambd), x), lambda dy: keep(~(np.abs(x) <= lambd), dy)
+    return keep(~(np.abs(x) <= lambd), x), lambda dy: keep(np.abs(x) > lambd, dy)
 
 
 @op
@@ -160,8 +162,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> tuple[Array, Backward]:
     """
     x = check.floating("softshrink", "input", input)
     lambd = check.number("softshrink", "lambd", lambd, 0, open_high=True)
-    y = x - np.clip(x, -lambd, lambd)
-    return y, lambda dy: keep(y != 0, dy)
+    return x - np.clip(x, -lambd, lambd), lambda dy: keep(np.abs(x) > lambd, dy)
 
 
 def _clipped(x: Array, low: float, high: float) -> tuple[Array, Backward]:
@@ -172,7 +173,7 @@ def _clipped(x: Array, low: float, high: float) -> tuple[Array, Backward]:
 
 def _ramp(x: Array) -> Array:
     """min(max(x + 3, 0), 6) / 6."""
-    y = np.clip(x + 3, 0.0, 6.0)
+    y: Array = np.clip(x + 3, 0.0, 6.0)
     y /= 6
     return y
 

@@ -7,10 +7,11 @@ rrelu        as leaky_relu, a ~ U(lower, upper) for each entry in training, thei
 threshold    y = x if x > t else v             dx = dy [x > t]
 step         y = 1 if x > 0 else 0             dx = 0
 shapes       x, y any   a of prelu (C,), along axis 1
-torch        the slope at the kink is that of the left side: 0 for relu, a for the others, prelu's da 0.
-             A NaN stays NaN (but step's is 0) and passes its gradient on as 1 or a.
-Sources      Nair & Hinton 2010, ICML; Maas et al. 2013, ICML; prelu: He et al. 2015, arXiv:1502.01852;
-             rrelu: Xu et al. 2015, arXiv:1505.00853; step: McCulloch & Pitts 1943
+torch        the slope at the kink is that of the left side: 0 for relu, a for the others.
+             NaN stays NaN (only step turns it into 0); the slope there is 1, or a where there is a
+             single one.
+Sources      Nair & Hinton 2010, ICML; Maas et al. 2013, ICML; prelu: He et al. 2015,
+             arXiv:1502.01852; rrelu: Xu et al. 2015, arXiv:1505.00853; step: McCulloch & Pitts 1943
 """
 
 import numpy as np
@@ -62,7 +63,7 @@ def leaky_relu(
     Raises:
         TypeError: if `input` is not floating or `negative_slope` not a number.
 
-    Source: Maas, Hannun & Ng 2013, "Rectifier nonlinearities improve neural network acoustic models".
+    Source: Maas et al. 2013, "Rectifier nonlinearities improve neural network acoustic models".
     """
     x = check.floating("leaky_relu", "input", input)
     a = x.dtype.type(check.number("leaky_relu", "negative_slope", negative_slope))
@@ -75,7 +76,8 @@ def prelu(input: Array, weight: Array) -> tuple[Array, Backward]:
 
     Args:
         input: x (N, C, ...), or any shape where there is one a.
-        weight: a (C,), or (1,) or () for one that all share. An input of fewer than two axes has one channel.
+        weight: a (C,), or (1,) or () for one that all share. An input of fewer than two axes has
+            one channel.
 
     Returns:
         y of x's shape, and its backward: dy -> dx, da.
@@ -115,7 +117,7 @@ def rrelu(
     generator: Generator | None = None,
     noise: Array | None = None,
 ) -> tuple[Array, Backward]:
-    """y = max(x, 0) + a min(x, 0) with a random a in training and the mean of its range in evaluation.
+    """y = max(x, 0) + a min(x, 0), a random in training and the mean of its range in evaluation.
 
     Args:
         input: x of any shape.
@@ -123,7 +125,7 @@ def rrelu(
         upper: largest a.
         training: whether to draw.
         inplace: kept from torch's signature; the result is a new array.
-        generator: where a is drawn, in float64, for each x <= 0 in index order; None draws a fresh one.
+        generator: where a is drawn, for each x <= 0 in index order; None draws a fresh one.
         noise: a of x's shape in place of a draw; only its entries at x <= 0 count.
 
     Returns:
@@ -147,11 +149,11 @@ def rrelu(
         return _leaky(x, a), lambda dy: dy * _slope(x, a)
     left = x <= 0
     if noise is None:
+        # As torch draws: in float64, between bounds of x's dtype, for the left side only.
+        low, high = float(x.dtype.type(lower)), float(x.dtype.type(upper))
+        u = (generator or Generator()).rand(int(np.count_nonzero(left)), dtype=np.float64)
         slope = np.ones_like(x)
-        drawn = (generator or Generator()).uniform(
-            lower, upper, int(np.count_nonzero(left)), np.float64
-        )
-        slope[left] = drawn
+        slope[left] = u * (high - low) + low
     else:
         slope = pick(left, noise, x.dtype.type(1))
     with np.errstate(invalid="ignore"):  # as in _leaky
@@ -309,6 +311,7 @@ class PReLU(Module):
         y, prelu_back = prelu(input, self.weight.data)
 
         def backward(dy: Array) -> Array:
+            dx: Array
             dx, dweight = prelu_back(dy)
             self.weight.accumulate(dweight)
             return dx

@@ -2,13 +2,12 @@
 
 none   L = l             dl = dL
 sum    L = sum l         dl = dL
-mean   L = sum l / n     dl = dL / n       n = number of entries of l, unless the loss says otherwise
-torch  the older arguments size_average and reduce override reduction where one is given; torch warns, here they
-       are silent. The mean of nothing is NaN, its sum 0.
+mean   L = sum l / n     dl = dL / n       n = number of entries, unless the loss says otherwise
+torch  the older arguments size_average and reduce override reduction where one is given; torch
+       warns, here they are silent.  The mean of nothing is NaN, its sum 0.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -52,34 +51,35 @@ def resolve(
     return "mean" if size_average is None or size_average else "sum"
 
 
-def reduced(loss: Array, reduction: str, n: Any = None) -> tuple[Array, Backward]:
+def reduced(loss: Array, reduction: str, n: float | None = None) -> tuple[Array, Backward]:
     """The reduced loss, and the map from its gradient to that of each entry.
 
     Args:
         loss: l, any shape.
         reduction: 'none', 'mean' or 'sum'.
-        n: what 'mean' divides by, an int or a scalar of the loss's dtype; None stands for the number of entries.
+        n: what 'mean' divides by; None stands for the number of entries.
 
     Returns:
-        L, and dL -> dl: of l's shape for 'none', else the one number that all entries share.
+        L, and dL -> dl, of l's shape.
     """
     if reduction == "none":
         return loss, lambda dy: dy
-    total = loss.sum()
-    if reduction == "sum":
-        return total, lambda dy: dy
-    n = loss.size if n is None else n
+    total = loss.sum(
+        dtype=np.float64
+    )  # terms may cancel: in float32 they would leave their roundings
+    count = 1.0 if reduction == "sum" else loss.size if n is None else n
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        y = (total / count).astype(loss.dtype)
 
-    def divided(value: Array) -> Array:
+    def backward(dy: Array) -> Array:
         with np.errstate(divide="ignore", invalid="ignore"):
-            quotient: Array = value / n
-        return quotient
+            return np.broadcast_to(dy / count, loss.shape)
 
-    return divided(total), divided
+    return y, backward
 
 
 def labels(function: str, name: str, value: object, like: Array) -> tuple[Array, bool]:
-    """`value` in the dtype of `like`, and whether it was floating: integers and bools are accepted as labels."""
+    """`value` in the dtype of `like`, and whether it was floating; integers and bools will do."""
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iub":
         return np.asarray(value, like.dtype), False
     if not isinstance(value, np.ndarray | np.generic) or value.dtype != like.dtype:

@@ -3,17 +3,27 @@
 forward    d = x - t, then for each entry
            l1         |d|
            mse        d^2
-           smooth_l1  d^2 / (2 beta)  where |d| < beta,   else |d| - beta / 2          Girshick 2015, arXiv:1504.08083
-           huber      d^2 / 2         where |d| < delta,  else delta (|d| - delta / 2)              Huber 1964
-           poisson    exp(x) - t x    or  x - t log(x + eps);  full adds log t! by Stirling where t > 1
-           gaussian   (log v + d^2 / v) / 2,  v = max(var, eps);  full adds log(2 pi) / 2    Nix & Weigend 1994
-           kl_div     t (log t - x)   or  e^t (t - x) where the target is a logarithm too
-backward   dx = dl l'(d),  dt = -dx for the first four; the others as written beside their forward
-shapes     x, t, l  any, broadcast against one another
-torch      |d|'(0) = 0.  mse has no 1/2 and its mean is over every entry.  huber(delta) = delta smooth_l1(beta=delta).
-           The weighted mean of l1 and mse divides by the sum of the weights, that of huber by their number.
-           gaussian's clamp of var is invisible to the gradient.  kl_div takes log q first; its 'mean' divides by every
-           entry, 'batchmean' is the divergence.  The target's gradient is NaN at t = 0 in kl_div and full poisson.
+           smooth_l1  d^2 / (2 beta)  where |d| < beta,   else |d| - beta / 2
+                                                            Girshick 2015, arXiv:1504.08083
+           huber      d^2 / 2         where |d| < delta,  else delta (|d| - delta / 2)
+                                                            Huber 1964
+           poisson    e^x - t x  or  x - t log(x + eps);    full adds log t! where t > 1
+           gaussian   (log v + d^2 / v) / 2,  v = max(var, eps);  full adds log(2 pi) / 2
+                                                            Nix & Weigend 1994
+           kl_div     t (log t - x)  or  e^t (t - x)        for a target that is a logarithm
+backward   the first four: dx = dl l'(d), dt = -dx;  l' = sgn d, 2 d, d / beta and d clipped
+           poisson    dx = dl (e^x - t)  or  dl (1 - t / (x + eps)),   dt = -dl log(rate)
+           gaussian   dx = dl d / v,  dt = -dx,  dvar = dl (1 - d^2 / v) / (2 v)
+           kl_div     dx = -dl t,  dt = dl (log t + 1 - x)  or  e^t times as much
+shapes     x, t, l    any, broadcast against one another
+torch      |d|'(0) = 0.  mse has no 1/2 and its mean is over every entry.
+           huber(delta) = delta smooth_l1(beta=delta).
+           The weighted mean of l1 and mse divides by the sum of the weights, that of huber by
+           their number.
+           gaussian's gradient does not see the clamp of var.
+           kl_div takes log q first; 'mean' divides by every entry, 'batchmean' is the
+           divergence (torch warns of that, here it is silent).
+           The target's gradient at t = 0 is NaN in kl_div and in full poisson.
 """
 
 import math
@@ -29,7 +39,7 @@ from scratch.nn.reduction import REDUCTIONS, Loss, labels, reduced, resolve
 
 
 def _pair(function: str, input: object, target: object) -> tuple[Array, Array]:
-    """Input and target of one dtype; different shapes broadcast with a warning, being a mistake more often than not."""
+    """Input and target of one dtype; different shapes (often a mistake) broadcast, warned of."""
     x = check.floating(function, "input", input)
     t = check.floating(function, "target", target, like=x)
     check.broadcastable(function, input=x, target=t)
@@ -51,8 +61,8 @@ def _weight(function: str, weight: Array | None, x: Array) -> Array | None:
     return weight
 
 
-def _total(w: Array | None) -> Array | None:
-    return None if w is None else w.sum()
+def _total(w: Array | None) -> float | None:
+    return None if w is None else float(w.sum(dtype=np.float64))
 
 
 def _difference_loss(
@@ -62,9 +72,9 @@ def _difference_loss(
     slope: Array,
     reduction: str,
     w: Array | None = None,
-    n: Array | None = None,
+    n: float | None = None,
 ) -> tuple[Array, Backward]:
-    """The reduced loss of d = x - t, which has derivative `slope`, times w; `n` is what the mean divides by."""
+    """A loss of x - t with derivative `slope`, times w, reduced; the mean divides by `n`."""
     y, reduced_back = reduced(loss if w is None else w * loss, reduction, n)
 
     def backward(dy: Array) -> tuple[Array, ...]:
@@ -75,7 +85,8 @@ def _difference_loss(
             return dx, dt
         dw = unbroadcast(dl * loss, w.shape)
         if reduction == "mean" and n is not None:
-            dw = dw - dl * y  # y = sum(w loss) / n and n = sum(w)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                dw = dw - dy * y / n  # y = sum(w loss) / n and n = sum(w)
         return dx, dt, dw
 
     return y, backward
@@ -297,13 +308,13 @@ def gaussian_nll_loss(
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> tuple[Array, Backward]:
-    """Negative log likelihood of t under a normal distribution of mean x and variance v = max(var, eps).
+    """Negative log likelihood of t under a normal distribution of mean x and given variance.
 
     Args:
         input: x (..., D), the means.
         target: t, broadcasts against x.
-        var: the variances, not negative: a number, or an array of x's shape, of x's shape without the last axis, or of
-            x's shape with one axis of size 1.
+        var: the variances, not negative: a number, or an array of x's shape, of x's shape without
+            the last axis, or of x's shape with one axis of size 1.
         full: whether to add log(2 pi) / 2.
         eps: least variance; the gradient passes through this clamp as if it were not there.
         reduction: 'none', 'mean' or 'sum'.
@@ -347,7 +358,7 @@ def gaussian_nll_loss(
 
 
 def _variance(var: Array | float, x: Array) -> tuple[Array, tuple[int, ...] | None]:
-    """`var` so that it broadcasts against x without surprises, and its own shape unless it is a number."""
+    """`var` so that it broadcasts against x as meant, and its own shape unless it is a number."""
     if isinstance(var, int | float) and not isinstance(var, np.generic):
         number = check.number("gaussian_nll_loss", "var", var, low=0)
         return np.asarray(number, x.dtype), None
@@ -380,8 +391,8 @@ def kl_div(
         target: p, or log p if `log_target`; broadcasts against the input.
         size_average: older spelling of `reduction`; overrides it where given.
         reduce: likewise.
-        reduction: 'none', 'sum', 'batchmean' (the divergence: the sum over the first axis's size) or 'mean' (over every
-            entry, which is not the divergence).
+        reduction: 'none', 'sum', 'batchmean' (the divergence: the sum over the size of the first
+            axis) or 'mean' (over every entry, which is not the divergence).
         log_target: whether the target is a logarithm.
 
     Returns:
@@ -399,11 +410,8 @@ def kl_div(
     check.broadcastable("kl_div", input=x, target=t)
     reduction = resolve("kl_div", reduction, size_average, reduce, KL_REDUCTIONS)
     check.option("kl_div", "log_target", log_target, (True, False))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if log_target:
-            loss = np.exp(t) * (t - x)
-        else:
-            loss = np.where(t == 0, 0.0, t * np.log(t)) - t * x
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        loss = np.exp(t) * (t - x) if log_target else np.where(t == 0, 0.0, t * np.log(t)) - t * x
     if reduction == "batchmean":
         y, reduced_back = reduced(loss, "mean", x.shape[0] if x.ndim else 1)
     else:
@@ -411,12 +419,12 @@ def kl_div(
 
     def backward(dy: Array) -> tuple[Array, Array]:
         dl = reduced_back(dy)
-        if log_target:
-            p = np.exp(t)
-            dx, dt = -dl * p, dl * p * (t - x + 1)
-        else:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                dx, dt = -dl * t, dl * (np.log(t) + t / t - x)  # t / t: NaN at 0, as torch's
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            if log_target:
+                p = np.exp(t)
+                dx, dt = -dl * p, dl * (t - x) * p + dl * p
+            else:  # the product rule on t log t; its t / t is NaN at 0, as torch's
+                dx, dt = -dl * t, dl * np.log(t) + dl * t / t - dl * x
         return unbroadcast(dx, x.shape), unbroadcast(dt, t.shape)
 
     return y, backward

@@ -8,10 +8,11 @@ softplus     y = log(1 + e^(b x)) / b             dx = dy s(b x)
 silu         y = x s(x)                           dx = dy s (1 + x (1 - s))
 glu          y = a s(g)                           da = dy s    dg = dy a s (1 - s)    x = (a, g)
 shapes       x, y any; glu halves one axis
-stability    no exponential of a large positive number is used; where e^-x overflows, s is its limit 0
-torch        softplus jumps to x at b x > threshold. silu(-inf) is NaN, as are the gradients of silu at +-inf.
-Sources      glu: Dauphin et al. 2017, arXiv:1612.08083; silu: Elfwing et al. 2018, arXiv:1702.03118;
-             softplus: Dugas et al. 2001, NIPS 13
+stability    e^-|x| never overflows; where e^-x does, s is its limit 0
+torch        softplus jumps to x at b x > threshold, without which torch would overflow; here a large
+             one is safe. silu(-inf) is NaN, and its slope at +-inf.
+Sources      glu: Dauphin et al. 2017, arXiv:1612.08083; softplus: Dugas et al. 2001, NIPS 13;
+             silu: Elfwing et al. 2018, arXiv:1702.03118
 """
 
 import numpy as np
@@ -81,7 +82,9 @@ def logsigmoid(input: Array) -> tuple[Array, Backward]:
     y -= _log1p_exp(x)
 
     def backward(dy: Array) -> Array:
-        return -np.expm1(y) * dy
+        dx: Array = -np.expm1(y)
+        dx *= dy
+        return dx
 
     return y, backward
 
@@ -105,7 +108,7 @@ def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> tuple[
     Source: Dugas et al. 2001, "Incorporating second-order functional knowledge".
     """
     x = check.floating("softplus", "input", input)
-    beta = _nonzero("softplus", "beta", beta)
+    beta = check.nonzero("softplus", "beta", beta)
     threshold = check.number("softplus", "threshold", threshold)
     z = x * beta
     y = np.clip(z, 0.0, np.inf)
@@ -203,13 +206,6 @@ def _log1p_exp(x: Array) -> Array:
     return np.log1p(y, out=y)
 
 
-def _nonzero(function: str, name: str, value: object) -> float:
-    number = check.number(function, name, value)
-    if number == 0:
-        check.refuse(function, f"{name} other than 0", value)
-    return number
-
-
 class Sigmoid(Module):
     """`sigmoid`.
 
@@ -246,7 +242,7 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        _nonzero("Softplus", "beta", beta)
+        check.nonzero("Softplus", "beta", beta)
         check.number("Softplus", "threshold", threshold)
         self.beta = beta
         self.threshold = threshold
@@ -292,6 +288,7 @@ class GLU(Module):
     """
 
     def __init__(self, dim: int = -1) -> None:
+        check.size("GLU", "dim", dim, low=-64)
         self.dim = dim
 
     def forward(self, input: Array) -> tuple[Array, Backward]:

@@ -10,10 +10,13 @@ celu         y = max(x, 0) + alpha (e^(min(x, 0) / alpha) - 1)
 mish         y = x tanh(log(1 + e^x))                 dx = dy (t + x 4 w (1 + w) / (n + 2)^2)
                = x t,  t = n / (n + 2)                n = w (w + 2)   w = e^x
 shapes       x, y any
-torch        at 0 the slope is that of the left side: alpha for elu, scale alpha = 1.7581 for selu, 1 for celu.
-             NaN: softsign(+-inf), mish(-inf) and the gradient of mish at +-inf.
-Sources      elu: Clevert et al. 2016, arXiv:1511.07289; selu: Klambauer et al. 2017, arXiv:1706.02515;
-             celu: Barron 2017, arXiv:1704.07483; mish: Misra 2019, arXiv:1908.08681
+torch        at 0 the slope is that of the left side: alpha for elu, scale alpha = 1.7581 for selu,
+             1 for celu. softsign(+-inf), mish(-inf) and their slopes are NaN, and mish'(inf) too.
+             The backward of celu rounds its alpha in e^(x / alpha) / alpha to float32, also in
+             float64: at 0.7 that is 2e-8 off, at 1 or 2 nothing.
+Sources      elu: Clevert et al. 2016, arXiv:1511.07289; selu: Klambauer et al. 2017,
+             arXiv:1706.02515; celu: Barron 2017, arXiv:1704.07483; mish: Misra 2019,
+             arXiv:1908.08681
 """
 
 import numpy as np
@@ -123,7 +126,7 @@ def elu(input: Array, alpha: float = 1.0, inplace: bool = False) -> tuple[Array,
     Source: Clevert, Unterthiner & Hochreiter 2016, arXiv:1511.07289, equation 16.
     """
     x = check.floating("elu", "input", input)
-    return _exponential_linear(x, 1.0, check.number("elu", "alpha", alpha), 1.0)
+    return _exponential_linear(x, 1.0, check.number("elu", "alpha", alpha))
 
 
 @op
@@ -143,7 +146,7 @@ def selu(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
     Source: Klambauer et al. 2017, arXiv:1706.02515, equation 2.
     """
     x = check.floating("selu", "input", input)
-    return _exponential_linear(x, SELU_SCALE, SELU_SCALE * SELU_ALPHA, 1.0)
+    return _exponential_linear(x, SELU_SCALE, SELU_SCALE * SELU_ALPHA)
 
 
 @op
@@ -165,8 +168,9 @@ def celu(input: Array, alpha: float = 1.0, inplace: bool = False) -> tuple[Array
     Source: Barron 2017, arXiv:1704.07483, equation 2.
     """
     x = check.floating("celu", "input", input)
-    alpha = _nonzero("celu", "alpha", alpha)
-    return _exponential_linear(x, 1.0, alpha, 1 / alpha)
+    alpha = check.nonzero("celu", "alpha", alpha)
+    rounded = check.nonzero("celu", "alpha", float(np.float32(alpha)))  # as in torch's backward
+    return _exponential_linear(x, 1.0, alpha, 1 / alpha, 1 / rounded)
 
 
 @op
@@ -220,17 +224,11 @@ def _mish_terms(x: Array) -> tuple[Array, Array]:
 
 
 def _exponential_linear(
-    x: Array, scale: float, alpha: float, rate: float
+    x: Array, scale: float, alpha: float, rate: float = 1.0, slope_rate: float = 1.0
 ) -> tuple[Array, Backward]:
-    """y = scale x where x > 0, else alpha (e^(rate x) - 1)."""
-
-    def left() -> Array:
-        z = np.clip(x, -np.inf, 0.0)
-        z *= rate
-        return z
-
+    """y = scale x where x > 0, else alpha (e^(rate x) - 1); the slope has its own rate."""
     with np.errstate(over="ignore"):  # a negative alpha of celu makes it grow without bound
-        y = np.expm1(left())
+        y: Array = np.expm1(np.clip(x, -np.inf, 0.0) * rate)
     y *= alpha
     right = np.clip(x, 0.0, np.inf)
     right *= scale
@@ -238,20 +236,13 @@ def _exponential_linear(
 
     def backward(dy: Array) -> Array:
         with np.errstate(over="ignore"):
-            slope = np.exp(left())
-        slope *= alpha * rate
+            slope: Array = np.exp(np.clip(x, -np.inf, 0.0) * slope_rate)
+        slope *= alpha * slope_rate
         slope = pick(x > 0, x.dtype.type(scale), slope)
         slope *= dy
         return slope
 
     return y, backward
-
-
-def _nonzero(function: str, name: str, value: object) -> float:
-    number = check.number(function, name, value)
-    if number == 0:
-        check.refuse(function, f"{name} other than 0", value)
-    return number
 
 
 class Tanh(Module):
@@ -349,7 +340,7 @@ class CELU(Module):
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        _nonzero("CELU", "alpha", alpha)
+        check.nonzero("CELU", "alpha", alpha)
         check.option("CELU", "inplace", inplace, (True, False))
         self.alpha = alpha
         self.inplace = inplace

@@ -1,7 +1,8 @@
 """Tracing: what every named module returned, and the gradient that reached it.
 
-The names and the order are those that `torch.nn.Module.register_forward_hook` and `register_full_backward_hook`
-give on the twin, so that two traces can be laid side by side and the first tensor that differs has a name.
+The names and the order are those that `torch.nn.Module.register_forward_hook` and
+`register_full_backward_hook` give on the twin, so that two traces can be laid side by side and the
+first tensor that differs has a name.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ class Trace:
     """What a traced run recorded.
 
     Attributes:
-        outputs: (dotted name, output) of each module call, in order of completion; the root's name is ''.
+        outputs: (dotted name, output) of each module call, in order of completion; the root's name
+            is ''.
         gradients: (dotted name, gradient of the output) of each backward, in order of completion.
     """
 

@@ -8,7 +8,7 @@ Given the same start, data and batches, the twin in `torch_ref.training` takes t
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from scratch import check
 from scratch.check import Array
@@ -19,6 +19,7 @@ from scratch.optim import Optimizer
 
 Loss = Callable[[Array, Array], tuple[Array, Backward]]
 Metric = Callable[[Array, Array], float]
+Name = TypeVar("Name", bound=str)
 
 
 class Record(NamedTuple):
@@ -81,7 +82,9 @@ def _steps(
         yield Record(step, float(value))
 
 
-def evaluate(model: Module, x: Array, t: Array, metrics: Mapping[str, Metric]) -> dict[str, float]:
+def evaluate(
+    model: Module, x: Array, t: Array, metrics: Mapping[Name, Metric]
+) -> dict[Name, float]:
     """Apply metrics to the model's output in evaluation mode; the mode it was in comes back.
 
     Args:

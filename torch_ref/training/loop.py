@@ -8,16 +8,19 @@ Given the same start, data and batches, the twin in `scratch.training` takes the
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from torch_ref.training.device import resolve_device
 
+Data = Tensor | NDArray[Any]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
+Name = TypeVar("Name", bound=str)
 
 
 class Record(NamedTuple):
@@ -36,9 +39,9 @@ def train(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     loss: str | Loss,
-    x: Tensor,
-    t: Tensor,
-    batches: Iterable[Tensor],
+    x: Data,
+    t: Data,
+    batches: Iterable[Data],
     *,
     device: str | torch.device = "cpu",
 ) -> Iterator[Record]:
@@ -49,9 +52,9 @@ def train(
             `device`.
         optimizer: of the model's parameters.
         loss: name in `torch.nn.functional`, or a function (output, target) -> value.
-        x: inputs (n, ...), a tensor or an array; moved to `device` once.
-        t: targets (n, ...), as `loss` takes them; likewise.
-        batches: tensors or arrays of indices, the rows of each step.
+        x: inputs (n, ...); moved to `device` once.
+        t: targets (n, ...), as `loss` takes them; moved likewise.
+        batches: indices, the rows of each step.
         device: 'auto', 'cpu', 'cuda' or a torch.device.
 
     Yields:
@@ -60,11 +63,11 @@ def train(
     compute: Loss = getattr(functional, loss) if isinstance(loss, str) else loss
     device = resolve_device(device)
     model.to(device)
-    x, t = torch.as_tensor(x, device=device), torch.as_tensor(t, device=device)
-    for step, rows in enumerate(batches, 1):
+    inputs, targets = torch.as_tensor(x, device=device), torch.as_tensor(t, device=device)
+    for step, batch in enumerate(batches, 1):
         model.train()
-        rows = torch.as_tensor(rows, device=device)
-        value = compute(model(x[rows]), t[rows])
+        rows = torch.as_tensor(batch, device=device)
+        value = compute(model(inputs[rows]), targets[rows])
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
         optimizer.step()
@@ -74,17 +77,17 @@ def train(
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    x: Tensor,
-    t: Tensor,
-    metrics: Mapping[str, Metric],
+    x: Data,
+    t: Data,
+    metrics: Mapping[Name, Metric],
     *,
     device: str | torch.device = "cpu",
-) -> dict[str, float]:
+) -> dict[Name, float]:
     """Apply metrics to the model's output in evaluation mode; the mode it was in comes back.
 
     Args:
         model: maps x to outputs; it is moved to `device`.
-        x: inputs (n, ...), a tensor or an array.
+        x: inputs (n, ...).
         t: targets, as the metrics take them.
         metrics: functions (output, target) -> number, by name.
         device: 'auto', 'cpu', 'cuda' or a torch.device.

@@ -1,4 +1,4 @@
-"""Train the reference on a task of `datasets.tasks`: data, model, optimizer and loop put together."""
+"""Train the reference on a task of `datasets.tasks`: data, model, optimizer and loop."""
 
 import json
 import time

@@ -1,0 +1,504 @@
+"""Optimizers against torch's over long runs, state that moves across, memory, refusals."""
+
+import copy
+import tracemalloc
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing._internal.common_optimizers import OptimizerInput, optim_db
+
+import scratch
+import torch_ref.optim
+from parity_tests.harness.check import check
+from parity_tests.harness.compare import close
+from parity_tests.harness.entry import Optim
+from parity_tests.pitfalls.optim import PlainAdam
+from scratch.nn import Parameter
+from scratch.optim import Optimizer
+from scratch.optim.optimizer import BLOCK
+
+Array = np.ndarray[Any, np.dtype[Any]]
+NAMES = ("SGD", "Adam", "AdamW")
+DATABASE: dict[str, Any] = {vars(info)["optim_cls"].__name__: info for info in optim_db}
+ENGINE = {"foreach", "fused", "capturable", "differentiable"}
+SHAPES = ((3, 4), (5,), (), (0, 2), (1,))
+SCALES = (1.0, 1e-7, 1e6, 0.0, 1e-3)
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+def plain(value: Any) -> Any:
+    """Tensors as arrays (0-d ones as scalars), inside options and state dicts."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().numpy().copy()
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(plain(v) for v in value)
+    return value
+
+
+def tensors(value: Any) -> Any:
+    """The way back."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, Mapping):
+        return {k: tensors(v) for k, v in value.items()}
+    return [tensors(v) for v in value] if isinstance(value, list) else value
+
+
+def scalars(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as the scratch side takes them: a number where torch was given a 0-d tensor."""
+    found: dict[str, Any] = plain(options)
+    return {k: v[()] if isinstance(v, np.ndarray) and v.ndim == 0 else v for k, v in found.items()}
+
+
+def starts(dtype: str, seed: int = 0) -> list[Array]:
+    rng = np.random.default_rng(seed)
+    return [np.asarray(rng.standard_normal(shape), dtype) for shape in SHAPES]
+
+
+def twins(
+    name: str, options: Mapping[str, Any], dtype: str, **engine: Any
+) -> tuple[list[Parameter], Any, list[torch.nn.Parameter], Any]:
+    ours = [Parameter(p.copy()) for p in starts(dtype)]
+    theirs = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in starts(dtype)]
+    optimizer = getattr(scratch.optim, name)(ours, **scalars(options))
+    return ours, optimizer, theirs, getattr(torch.optim, name)(theirs, **options, **engine)
+
+
+def gradients(steps: int, dtype: str, seed: int = 1) -> Iterator[list[Array | None]]:
+    """Of changing scale; the second parameter has none for a while."""
+    rng = np.random.default_rng(seed)
+    for step in range(steps):
+        scale = SCALES[(step // 7) % 5]
+        found: list[Array | None] = [
+            np.asarray(scale * rng.standard_normal(shape), dtype) for shape in SHAPES
+        ]
+        yield [None if i == 1 and 10 <= step < 30 else g for i, g in enumerate(found)]
+
+
+def give(
+    ours: list[Parameter], theirs: list[torch.nn.Parameter], given: list[Array | None]
+) -> None:
+    for p, q, g in zip(ours, theirs, given, strict=True):
+        p.grad = g
+        q.grad = None if g is None else torch.from_numpy(g.copy()).to(q.dtype)
+
+
+def assert_close(
+    ours: list[Parameter],
+    theirs: list[torch.nn.Parameter],
+    c: float = 64,
+    truth: list[torch.nn.Parameter] | None = None,
+) -> float:
+    """By the rules of the dtype; returns the largest error in eps."""
+    worst = 0.0
+    for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+        exact = None if truth is None else plain(truth[i])
+        comparison = close(f"parameter {i}", p.data, plain(q), c=c, truth=exact)
+        assert comparison.passed, str(comparison)
+        worst = max(worst, comparison.error)
+    return worst
+
+
+def configurations() -> list[tuple[str, OptimizerInput]]:
+    return [
+        (name, config)
+        for name in NAMES
+        for config in DATABASE[name].optim_inputs_func(device="cpu")
+        if not ENGINE & config.kwargs.keys()
+    ]
+
+
+def ident(value: Any) -> str | None:
+    return value.desc.replace(" ", "-") if isinstance(value, OptimizerInput) else None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "config"), configurations(), ids=ident)
+def test_configuration_of_torchs_database(name: str, config: OptimizerInput, dtype: str) -> None:
+    """200 steps, the learning rate cut half way, against torch's loop and its default engine."""
+    options = config.kwargs
+    runs = [twins(name, options, dtype, foreach=engine) for engine in (False, None)]
+    *_, truth, exact = twins(name, options, "float64", foreach=False)
+    for step, drawn in enumerate(gradients(200, dtype)):
+        for ours, optimizer, theirs, reference in runs:
+            if step == 100:
+                for group in (optimizer.param_groups[0], reference.param_groups[0]):
+                    group["lr"] = 0.1 * float(group["lr"])
+            give(ours, theirs, drawn)
+            optimizer.step()
+            reference.step()
+        if step == 100:
+            exact.param_groups[0]["lr"] = 0.1 * float(exact.param_groups[0]["lr"])
+        give(ours, truth, drawn)
+        exact.step()
+    for ours, _, theirs, _ in runs:
+        assert_close(ours, theirs, truth=truth if dtype == "float32" else None)
+
+
+def errors() -> list[tuple[str, OptimizerInput]]:
+    return [
+        (name, error.optimizer_error_input)
+        for name in NAMES
+        for error in DATABASE[name].optim_error_inputs_func("cpu", torch.float64)
+        if not ENGINE & error.optimizer_error_input.kwargs.keys()
+    ]
+
+
+def as_parameters(params: Any, made: dict[int, Parameter]) -> Any:
+    """torch's parameters, and collections of them, as ours; the same one becomes the same one."""
+    if isinstance(params, torch.Tensor):
+        return made.setdefault(id(params), Parameter(plain(params)))
+    if isinstance(params, dict):
+        return {k: as_parameters(v, made) for k, v in params.items()}
+    if isinstance(params, tuple | list):
+        return type(params)(as_parameters(v, made) for v in params)
+    return params
+
+
+@pytest.mark.parametrize(("name", "config"), errors(), ids=ident)
+def test_error_input_of_torchs_database(name: str, config: OptimizerInput) -> None:
+    given = [Parameter(np.zeros(2))] if config.params is None else config.params
+    with pytest.raises((ValueError, TypeError), match=rf"^{name}: expected .*, got "):
+        getattr(scratch.optim, name)(as_parameters(given, {}), **plain(config.kwargs))
+
+
+def test_database_is_what_is_relied_on() -> None:
+    """A torch release that moves it fails here, in one place."""
+    counts = [sum(name == n for n, _ in configurations()) for name in NAMES]
+    assert counts == [9, 5, 5], "torch's optim_db changed: look at its configurations"
+    assert [sum(name == n for n, _ in errors()) for name in NAMES] == [7, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1}),
+        ("SGD", {"lr": 0.01}),
+        ("Adam", {"lr": 0.01, "amsgrad": True, "maximize": True}),
+        ("Adam", {"lr": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1}),
+        ("AdamW", {"lr": 0.01, "betas": (0.8, 0.9)}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_state_moves_across_mid_run(name: str, options: dict[str, Any], dtype: str) -> None:
+    """torch, then scratch, then torch: a run that changes sides, beside one that does not."""
+    ours, optimizer, theirs, reference = twins(name, options, dtype)
+    stay, _, other, _ = twins(name, options, dtype)
+    undisturbed = getattr(torch.optim, name)(other, **options)
+    for step, drawn in enumerate(gradients(60, dtype)):
+        if step == 20:  # torch to scratch: other options, which the state dict replaces
+            for p, q in zip(ours, theirs, strict=True):
+                p.data = plain(q)
+            optimizer = getattr(scratch.optim, name)(ours, lr=0.5)
+            optimizer.load_state_dict(plain(reference.state_dict()))
+            assert optimizer.state_dict()["state"].keys() == reference.state_dict()["state"].keys()
+        if step == 40:  # and back
+            for p, q in zip(ours, theirs, strict=True):
+                q.data.copy_(torch.from_numpy(p.data))
+            reference = getattr(torch.optim, name)(theirs, lr=0.5)
+            reference.load_state_dict(tensors(optimizer.state_dict()))
+        give(ours, theirs, drawn)
+        give(stay, other, drawn)
+        undisturbed.step()
+        (optimizer if 20 <= step < 40 else reference).step()
+    for q, expected in zip(theirs, other, strict=True):
+        limit = 64 if dtype == "float64" else 4 * 60
+        comparison = close("parameter", plain(q), plain(expected), c=limit)
+        assert comparison.passed, str(comparison)
+    if dtype == "float64":
+        for index, values in undisturbed.state_dict()["state"].items():
+            for key, value in values.items():
+                found = plain(reference.state_dict()["state"][index][key])
+                assert found.dtype == plain(value).dtype
+                assert close(key, found, plain(value), c=64).passed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_dict_has_torchs_layout(name: str) -> None:
+    options = {"lr": 0.01, **({"momentum": 0.9} if name == "SGD" else {"amsgrad": True})}
+    ours, optimizer, theirs, reference = twins(name, options, "float32")
+    for drawn in gradients(3, "float32"):
+        give(ours, theirs, drawn)
+        optimizer.step()
+        reference.step()
+    saved, expected = optimizer.state_dict(), plain(reference.state_dict())
+    assert saved["state"].keys() == expected["state"].keys()
+    for index, values in expected["state"].items():
+        found = saved["state"][index]
+        assert {k: (v.dtype, v.shape) for k, v in found.items()} == {
+            k: (v.dtype, v.shape) for k, v in values.items()
+        }
+    for group, other in zip(saved["param_groups"], expected["param_groups"], strict=True):
+        kept = {k: v for k, v in other.items() if k not in ENGINE}
+        assert {k: group[k] for k in kept} == kept
+
+
+def test_groups_names_and_added_groups() -> None:
+    """Options by group, parameters by name, a group that comes later."""
+    start = starts("float64")
+    ours = [Parameter(p.copy()) for p in start]
+    theirs = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in start]
+    pairs: list[tuple[Any, Any]] = []
+    for package, p in ((scratch.optim, ours), (torch.optim, theirs)):
+        groups = [
+            {"params": [("weight", p[0])], "weight_decay": 0.1, "betas": (0.5, 0.6)},
+            {"params": [("bias", p[1]), ("scale", p[2])], "lr": 0.1},
+        ]
+        optimizer = package.Adam(groups, lr=0.01)
+        pairs.append((optimizer, p))
+    for step, drawn in enumerate(gradients(40, "float64")):
+        give(ours, theirs, drawn)
+        for optimizer, p in pairs:
+            if step == 10:
+                optimizer.add_param_group({"params": [("empty", p[3]), ("one", p[4])], "eps": 1e-3})
+            optimizer.step()
+    assert_close(ours, theirs)
+    (optimizer, _), (reference, _) = pairs
+    for group, other in zip(optimizer.param_groups, reference.param_groups, strict=True):
+        assert group["param_names"] == other["param_names"]
+        assert group["lr"] == other["lr"] and group["betas"] == other["betas"]
+    assert optimizer.state_dict()["param_groups"][2]["params"] == [3, 4]
+
+
+OPTIONS = st.one_of(
+    st.builds(
+        lambda momentum, dampening, nesterov, **rest: (
+            "SGD",
+            {
+                **rest,
+                "momentum": momentum,
+                "dampening": 0 if nesterov and momentum else dampening,
+                "nesterov": nesterov and momentum > 0,
+            },
+        ),
+        momentum=st.sampled_from([0.0, 0.5, 0.9, 1.0]),
+        dampening=st.sampled_from([0.0, 0.3, 1.0]),
+        nesterov=st.booleans(),
+        lr=st.sampled_from([0.0, 1e-3, 0.1]),
+        weight_decay=st.sampled_from([0.0, 1e-3, 0.5]),
+        maximize=st.booleans(),
+    ),
+    st.builds(
+        lambda name, **rest: (name, rest),
+        name=st.sampled_from(["Adam", "AdamW"]),
+        lr=st.sampled_from([0.0, 1e-3, 0.3]),
+        betas=st.tuples(*[st.sampled_from([0.0, 0.4, 0.6, 0.9, 0.999])] * 2),
+        eps=st.sampled_from([1e-8, 1e-3, 1.0]),
+        weight_decay=st.sampled_from([0.0, 1e-2, 0.5]),
+        amsgrad=st.booleans(),
+        maximize=st.booleans(),
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(chosen=OPTIONS, plan=st.lists(st.sampled_from([*SCALES, None]), min_size=1, max_size=12))
+def test_any_options_and_gradients(chosen: tuple[str, dict[str, Any]], plan: list[float]) -> None:
+    name, options = chosen
+    ours, optimizer, theirs, reference = twins(name, options, "float64")
+    rng = np.random.default_rng(0)
+    for scale in plan:
+        missing = scale is None
+        draws = [np.asarray(rng.standard_normal(shape)) for shape in SHAPES]
+        give(ours, theirs, [None if missing else np.asarray(scale * g) for g in draws])
+        optimizer.step()
+        reference.step()
+    assert_close(ours, theirs)
+
+
+def test_extremes_go_where_torchs_go() -> None:
+    """NaN and infinity are not refused; squares overflow and vanish at the same gradients."""
+    values = np.array([np.nan, np.inf, 1e20, 3e-23, 1e-30, 0.0, 1.0], np.float32)
+    for name, options in (("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {"amsgrad": True})):
+        p, q = Parameter(np.ones(7, np.float32)), torch.nn.Parameter(torch.ones(7))
+        optimizer = getattr(scratch.optim, name)([p], **options)
+        reference = getattr(torch.optim, name)([q], **options)
+        for sign in (1, -1, 1):
+            p.grad, q.grad = sign * values, torch.from_numpy(sign * values)
+            with np.errstate(all="ignore"):
+                optimizer.step()
+            reference.step()
+        assert close(name, p.data, plain(q), c=64).passed, (name, p.data, q)
+
+
+def test_written_out_mutant_base_is_adam() -> None:
+    """The Adam that the pitfalls plant their mistakes in is right without them."""
+    options = ({"weight_decay": 0.1}, {"amsgrad": True, "maximize": True}, {"lr": 0.1})
+    entry = Optim("Adam", PlainAdam, torch.optim.Adam, options, "")
+    assert all(c.passed for c in check(entry))
+
+
+def test_written_out_sgd_is_torchs() -> None:
+    """torch_ref's SGD without its extra argument."""
+    options: tuple[dict[str, Any], ...] = (
+        {"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1},
+        {"maximize": True},
+        {},
+    )
+    for option in options:
+        start = starts("float64")
+        a, b = ([torch.nn.Parameter(torch.from_numpy(p.copy())) for p in start] for _ in range(2))
+        mine, reference = torch_ref.optim.SGD(a, **option), torch.optim.SGD(b, **option)
+        for drawn in gradients(40, "float64"):
+            for p, q, g in zip(a, b, drawn, strict=True):
+                p.grad = q.grad = None if g is None else torch.from_numpy(g)
+            mine.step()
+            reference.step()
+        assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def test_lr_in_velocity_is_equal_until_lr_changes() -> None:
+    def run(cut: bool, **options: Any) -> Array:
+        (p,) = [Parameter(np.ones(3))]
+        optimizer = scratch.optim.SGD([p], lr=0.1, momentum=0.9, **options)
+        for step in range(10):
+            if cut and step == 5:
+                optimizer.param_groups[0]["lr"] *= 0.1
+            p.grad = p.data * [1.0, 2.0, 3.0]
+            optimizer.step()
+        return p.data
+
+    for cut, apart in ((False, 0.0), (True, 0.05)):
+        a, b = run(cut), run(cut, lr_in_velocity=True)
+        difference = np.max(np.abs(a - b))
+        assert difference > apart if cut else difference < 1e-15
+
+
+def test_blocks_do_not_show() -> None:
+    """Parameters larger than a block, in any memory layout, beside torch."""
+    rng = np.random.default_rng(0)
+    shape = (3, BLOCK // 2 + 5)
+    start = rng.standard_normal(shape)
+    layouts = {
+        "C": start.copy(),
+        "Fortran": np.asfortranarray(start),
+        "strided": np.repeat(start, 2, axis=1)[:, ::2],
+    }
+    q = torch.nn.Parameter(torch.from_numpy(start.copy()))
+    ours = {name: Parameter(values) for name, values in layouts.items()}
+    for name, options in (("Adam", {"weight_decay": 0.1}), ("SGD", {"momentum": 0.9})):
+        optimizer = getattr(scratch.optim, name)(ours.values(), **options)
+        reference = getattr(torch.optim, name)([q], **options)
+        for _ in range(3):
+            g = rng.standard_normal(shape)
+            for layout, p in ours.items():
+                p.grad = np.asfortranarray(g) if layout == "C" else g
+            q.grad = torch.from_numpy(g)
+            optimizer.step()
+            reference.step()
+    for p in ours.values():
+        assert close("values", p.data, plain(q), c=64).passed
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "maximize": True}),
+        ("Adam", {"amsgrad": True, "weight_decay": 0.1, "maximize": True}),
+        ("AdamW", {}),
+    ],
+)
+def test_step_allocates_no_more_than_a_block(name: str, options: Any, order: Any) -> None:
+    p = Parameter(np.ones((1000, 999), np.float32))
+    optimizer = getattr(scratch.optim, name)([p], **options)
+    p.grad = np.ones(p.shape, np.float32, order=order)
+    optimizer.step()
+    address = p.data.ctypes.data
+    tracemalloc.start()
+    optimizer.step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * BLOCK + 16_384  # float32; what is left over is Python's
+    assert p.data.ctypes.data == address and p.version == 2
+
+
+def test_step_changes_all_or_nothing() -> None:
+    """The second parameter's gradient does not fit: neither parameter nor any state has changed."""
+    good, bad = Parameter(np.ones(2)), Parameter(np.ones(3))
+    optimizer = scratch.optim.Adam([{"params": good}, {"params": bad}])
+    good.grad, bad.grad = np.ones(2), np.ones(4)
+    with pytest.raises(ValueError, match=r"^Adam\.step"):
+        optimizer.step()
+    assert np.array_equal(good.data, np.ones(2)) and good.version == 0 and not optimizer.state
+    bad.grad = np.ones(3)
+    optimizer.step()
+    before = copy.deepcopy(optimizer.state_dict())
+    foreign = optimizer.state_dict()
+    foreign["state"][1]["exp_avg"] = np.ones(5)
+    foreign["state"][0]["exp_avg"] += 1
+    foreign["param_groups"][0]["lr"] = 7.0
+    with pytest.raises(ValueError, match=r"^Adam\.load_state_dict"):
+        optimizer.load_state_dict(foreign)
+    np.testing.assert_equal(optimizer.state_dict(), before)
+
+
+def test_state_dicts_are_copies() -> None:
+    p = Parameter(np.ones(2))
+    optimizer = scratch.optim.Adam([p])
+    p.grad = np.ones(2)
+    optimizer.step()
+    saved = optimizer.state_dict()
+    other = scratch.optim.Adam([Parameter(np.ones(2))])
+    other.load_state_dict(saved)
+    saved["state"][0]["exp_avg"] += 1
+    saved["param_groups"][0]["lr"] = 9.0
+    for held in (optimizer, other):
+        (state,) = held.state.values()
+        assert state["exp_avg"][0] < 0.2 and held.param_groups[0]["lr"] == 1e-3
+
+
+def test_state_of_another_dtype_is_cast_but_the_step_count() -> None:
+    p, q = Parameter(np.ones(2)), Parameter(np.ones(2, np.float32))
+    wide, narrow = scratch.optim.Adam([p]), scratch.optim.Adam([q])
+    p.grad = np.ones(2)
+    wide.step()
+    narrow.load_state_dict(wide.state_dict())
+    assert narrow.state[q]["exp_avg"].dtype == np.float32
+    assert narrow.state[q]["step"].dtype == np.float32 and narrow.state[q]["step"] == 1
+
+
+def test_closure_zero_grad_and_repr() -> None:
+    p = Parameter(np.array([2.0]))
+    optimizer = scratch.optim.SGD([p], lr=0.25)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        p.grad = 2 * p.data
+        return float(p.data[0] ** 2)
+
+    assert optimizer.step(closure) == 4.0 and p.data[0] == 1.0
+    found = []
+    for set_to_none in (False, True):
+        optimizer.zero_grad(set_to_none)
+        found.append(p.grad)
+    assert np.array_equal(found[0], [0.0]) and found[1] is None  # type: ignore[arg-type]  # an array
+    version = p.version
+    assert optimizer.step() is None and p.version == version  # no gradient: untouched
+    lines = repr(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.25)).split("\n")
+    assert [line for line in repr(optimizer).split("\n") if "lr_in_velocity" not in line] == [
+        line for line in lines if line.split(":")[0].strip() not in ENGINE
+    ]
+
+
+def test_backward_refuses_parameters_that_a_step_changed() -> None:
+    model = scratch.nn.Linear(2, 1)
+    y, back = model(np.ones((3, 2), np.float32))
+    back(np.ones_like(y))
+    scratch.optim.SGD(model.parameters()).step()
+    with pytest.raises(RuntimeError, match="run the forward again"):
+        back(np.ones_like(y))
+
+
+def test_base_class_alone_cannot_step() -> None:
+    p = Parameter(np.ones(1))
+    p.grad = np.ones(1)
+    with pytest.raises(TypeError, match="_update"):
+        Optimizer([p], {"lr": 0.1}).step()

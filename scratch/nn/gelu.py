@@ -1,0 +1,125 @@
+"""Gaussian error linear unit.                           Hendrycks & Gimpel 2016, arXiv:1606.08415
+
+exact       y = x P(x)                         dx = dy (P + x p)
+            P = (1 + erf(x / sqrt 2)) / 2      p = e^(-x^2 / 2) / sqrt(2 pi)
+tanh        y = x (1 + t) / 2                  dx = dy (1 + t) (1 + x (1 - t) u') / 2
+            t = tanh u                         u = k (x + c x^3)   u' = k (1 + 3 c x^2)
+                                               k = sqrt(2 / pi)    c = 0.044715
+shapes      x, y any
+torch       the exact form by default; GPT-2 uses the tanh form, which differs by up to 4.7e-4, CLIP
+            x s(1.702 x), by up to 0.02. The value at -inf is NaN, and the slope at +-inf.
+"""
+
+import math
+
+import numpy as np
+
+from scratch import check
+from scratch.check import Array
+from scratch.nn.erf import erf
+from scratch.nn.module import Module
+from scratch.nn.op import Backward, op
+
+K = math.sqrt(2 / math.pi)
+C = 0.044715
+
+
+@op
+def gelu(input: Array, approximate: str = "none") -> tuple[Array, Backward]:
+    """y = x P(x), where P is the distribution function of the standard normal.
+
+    Args:
+        input: x of any shape.
+        approximate: 'none', or 'tanh' for a tanh in place of erf.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx.
+
+    Raises:
+        TypeError: if `input` is not floating.
+        ValueError: if `approximate` is neither.
+
+    Source: Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2.
+    """
+    x = check.floating("gelu", "input", input)
+    check.option("gelu", "approximate", approximate, ("none", "tanh"))
+    # Infinite x times 0 is NaN, as in torch; x^2 of a huge x overflows to the limit that is meant.
+    with np.errstate(over="ignore", invalid="ignore"):
+        y, backward = _exact(x) if approximate == "none" else _tanh(x)
+
+    def quiet_backward(dy: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            dx: Array = backward(dy)
+        return dx
+
+    return y, quiet_backward
+
+
+def _exact(x: Array) -> tuple[Array, Backward]:
+    distribution = erf(x * math.sqrt(0.5))
+    distribution += 1
+    distribution *= 0.5
+
+    def backward(dy: Array) -> Array:
+        slope = np.square(x, out=np.empty_like(x))
+        slope *= -0.5
+        np.exp(slope, out=slope)
+        slope *= 1 / math.sqrt(2 * math.pi)
+        slope *= x
+        slope += distribution
+        slope *= dy
+        return slope
+
+    return x * distribution, backward
+
+
+def _tanh(x: Array) -> tuple[Array, Backward]:
+    def tanh_u() -> Array:
+        u = np.square(x, out=np.empty_like(x))
+        u *= K * C
+        u += K
+        u *= x
+        return np.tanh(u, out=u)
+
+    y = tanh_u()
+    y += 1
+    y *= x
+    y *= 0.5
+
+    def backward(dy: Array) -> Array:
+        t = tanh_u()
+        slope = np.square(x, out=np.empty_like(x))
+        slope *= 3 * K * C
+        slope += K  # u'
+        slope *= x
+        slope *= 1 - t
+        slope += 1
+        t += 1
+        slope *= t
+        slope *= dy
+        slope *= 0.5
+        return slope
+
+    return y, backward
+
+
+class GELU(Module):
+    """`gelu`.
+
+    Args:
+        approximate: 'none' or 'tanh'.
+
+    Shape:
+        any to the same.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        check.option("GELU", "approximate", approximate, ("none", "tanh"))
+        self.approximate = approximate
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = x P(x)."""
+        return gelu(input, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
