@@ -63,6 +63,8 @@ def test_catalog_covers_both_sides() -> None:
 
     def mistaken(entry: Entry) -> bool:
         own = getattr(torch.nn, entry.name, None) or getattr(torch.optim, entry.name, None)
+        holds_modules = entry.name in ("Sequential", "ModuleList", "ModuleDict")
+        own = None if holds_modules else own  # their entries build a network with each side's own
         return inspect.isclass(own) and entry.kind != "op" and entry.torch is not own
 
     assert not [entry.name for entry in ENTRIES if mistaken(entry)]

@@ -1,26 +1,11 @@
 """Finite differences against a backward, in float64.
 
-    backward    a = (J^T u) . v for a random cotangent u, along a direction v: one entry, or many
-    against     the derivative of f(t) = u . y(x + t v) at t = 0, from
-                D(t) = (f(t) - f(-t)) / 2t = f' + c t^2 + d t^4 + ...
-                R(t) = (16 D(t) - D(4t)) / 15 = f' - 16 d t^4 + ...
-    steps       t = 2^-6, 2^-8, ... times max(1, |x|), down to 2^-40 times |x|, or where that is
-                less times the largest of its array; powers of two, so that x + t is exact
-    truncation  |R(t) - R(4t)|: the error of R(4t), which is 256 times that of R(t)
-    rounding    eps |u y| / t, of the outputs that moved; a 2-norm, for the signs of u are random;
-                and eps |u y| / max(1, |x|) of all outputs, for the rounding of backward
-    accepted    |a - R| <= SAFETY (truncation + rounding) + tolerance (largest gradient of the
-                array), at the t where truncation + rounding is least
-
-Where y varies over a length l its gradient is about y / l, and relative to it the two errors are
-(t/l)^4 and eps l/t: the best t leaves eps^(4/5) = 3e-13 whatever l is. Hence many steps and not
-one. The default tolerance, eps^(2/3) = 4e-11, is what a plain central difference leaves at its
-best. SAFETY is the 64 eps to which rounding may add up inside one op.
-
-Kinks: the finest step that rounding does not blur tells the slopes of the pieces left and right of
-x. If they differ, any value between them is a derivative. If f(t) - f(-t) does not shrink with t, x
-is at a jump, and the derivative is that of one piece. A kink that is merely near excuses nothing:
-small steps stay on this side of it.
+backward    a = (J^T u) . v for a random cotangent u, along a direction v: one entry, or many
+against     the derivative of u . y(x + t v) at t = 0; `scratch.slopes` tells it, and how exactly
+steps       2^-6 max(1, |x|), a quarter of that, ..., down to 2^-40 times the entry's scale: |x|,
+            or where that is less the largest of its array; powers of two, so x + t v is exact
+accepted    the differences of a function that is smooth at x; at a kink all between the slopes
+            on its two sides (subgradients), at a jump the slope of either side
 """
 
 import copy
@@ -36,9 +21,7 @@ from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Module
 from scratch.random import Generator
-
-EPS = 2.0**-52
-SAFETY = 64.0
+from scratch.slopes import TOLERANCE, Slopes, Verdict, measure
 
 
 @dataclass(frozen=True)
@@ -105,7 +88,7 @@ def gradcheck(
     seed: int = 0,
     entries: int | str = "auto",
     h: float | None = None,
-    tolerance: float = EPS ** (2 / 3),
+    tolerance: float = TOLERANCE,
     constant: Sequence[str] = (),
     **kwargs: Any,
 ) -> GradcheckReport:
@@ -242,7 +225,8 @@ class _Subject:
         modules = list(module.modules()) if module else []
         self.buffers = [(m, n, getattr(m, n)) for m in modules for n in m._buffer_names]
         held = [leaf for _, leaf in leaves] + [v for m in modules for v in vars(m).values()]
-        self.generators = [(g, g.get_state()) for g in held if isinstance(g, Generator)]
+        shared = {id(g): g for g in held if isinstance(g, Generator)}
+        self.generators = [(g, g.get_state()) for g in shared.values()]
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
@@ -322,27 +306,12 @@ class _Probe:
         except ValueError:
             return np.full_like(self.y, np.nan)
 
-    def measure(self, v: Array, peak: float, every: bool = False) -> "_Slopes | None":
-        """Slopes along v by steps that fall until they are good enough, or by every step."""
-        rows: list[Any] = []
-        slopes = None
-        scale = min(1.0, self.scale[v != 0].max())
-        t = 4 * self.largest / scale
-        moved = np.zeros(self.y.shape, bool)
-        of_backward = scale * np.linalg.norm(self.u * self.y)
-        while t > 2.0**-39:
-            t /= 4
-            plus, minus = self.change(t * v), self.change(-t * v)
-            moved |= (plus != 0) | (minus != 0)
-            rounding = np.linalg.norm((self.u * self.y)[moved]) / t + of_backward
-            rows.append((t, self.u @ plus, self.u @ minus, EPS * rounding))
-            if not np.isfinite(rows[-1]).all():
-                rows, slopes = [], None  # outside of the domain; smaller steps may stay inside
-            if len(rows) >= 4:
-                slopes = _Slopes(np.array(rows).T, peak, self.tolerance)
-                if slopes.done() and not every:
-                    break
-        return slopes
+    def measure(self, v: Array, size: float, every: bool = False) -> Slopes | None:
+        """Slopes of u . y along v."""
+        largest = self.largest / min(1.0, self.scale[v != 0].max())
+        return measure(
+            lambda t: self.change(t * v), self.y, self.u, largest, size, self.tolerance, every
+        )
 
     def judge(self, k: int, i: int) -> Entry:
         """Compare entry i of array k."""
@@ -353,30 +322,32 @@ class _Probe:
         slopes = self.measure(v, peak * s)
         if slopes and not slopes.agree(analytic * s):
             slopes = self.measure(v, peak * s, every=True)
-        kind, numeric, left, right, passed = (
-            slopes.verdict(analytic * s)
-            if slopes
-            else ("not finite", np.nan, np.nan, np.nan, np.isnan(analytic))
-        )
-        error = abs(analytic - numeric / s) / (max(peak, abs(numeric / s)) or 1.0)
+        if slopes:
+            verdict = slopes.verdict(analytic * s)
+        else:
+            verdict = Verdict("not finite", np.nan, np.nan, np.nan, bool(np.isnan(analytic)))
+        numeric = verdict.derivative / s
+        error = abs(analytic - numeric) / (max(peak, abs(numeric)) or 1.0)
+        if np.isnan(error):
+            error = 0.0 if verdict.passed else np.inf
         return Entry(
             array=self.subject.names[k],
             index=tuple(map(int, np.unravel_index(i, self.subject.arrays[k].shape))),
             analytic=float(analytic),
-            numeric=float(numeric / s),
-            error=float("inf" if np.isnan(error) and not passed else np.nan_to_num(error)),
-            kind=kind,
-            one_sided=(float(left / s), float(right / s)),
-            passed=bool(passed),
+            numeric=float(numeric),
+            error=float(error),
+            kind=verdict.kind,
+            one_sided=(float(verdict.left / s), float(verdict.right / s)),
+            passed=verdict.passed,
         )
 
     def search(self, k: int, indices: Array) -> list[Entry]:
         """Halve until the entries for which a direction disagrees are found; stop at a failure."""
+        if not indices.size:
+            return []
         v = np.zeros_like(self.grad)
         at = self.subject.starts[k] + indices
         v[at] = self.scale[at] * self.random(at.shape)
-        if not indices.size:
-            return []
         slopes = self.measure(v, float(np.linalg.norm(self.grad * v)))
         if slopes and slopes.agree(self.grad @ v):
             return []
@@ -386,72 +357,3 @@ class _Probe:
         found = self.search(k, indices[:half])
         failed = any(not entry.passed for entry in found)
         return found if failed else found + self.search(k, indices[half:])
-
-
-class _Slopes:
-    """f' from changes of f at falling steps: central (0), of the left (1) and right piece (2)."""
-
-    def __init__(self, rows: Array, peak: float, tolerance: float) -> None:
-        t, plus, minus, rounding = rows
-        central = ((plus - minus) / (2 * t))[1:]
-        chords = [(c[:-1] - c[1:]) / (t[:-1] - t[1:]) for c in (-minus, plus)]
-        sides = [(4 * chord[1:] - chord[:-1]) / 3 for chord in chords]
-        slopes = np.stack([(16 * central[1:] - central[:-1]) / 15, *sides])
-        self.slopes, self.truncation = slopes[:, 1:], np.abs(np.diff(slopes))
-        self.rounding, self.peak, self.tolerance = rounding[3:], peak, tolerance
-        self.t, self.width = t[3:], np.abs(plus - minus)[2:]
-
-    def best(self, side: int) -> tuple[float, float, bool]:
-        """Slope at its best step, the error to accept, and whether the steps leave it in place."""
-        truncation = self.truncation[side]
-        j = np.argmin(truncation + self.rounding)
-        slope, rounding = self.slopes[side, j], SAFETY * self.rounding[j]
-        size = max(self.peak, abs(slope))
-        stable = truncation[j] <= max(rounding, EPS ** (1 / 3) * size)
-        return slope, SAFETY * truncation[j] + rounding + self.tolerance * size, bool(stable)
-
-    def done(self) -> bool:
-        """Whether smaller steps are not needed, or would drown in rounding."""
-        error = self.truncation[0] + self.rounding
-        enough = self.tolerance * max(self.peak, abs(self.slopes[0, -1]))
-        return bool(error[-1] <= enough or self.rounding[-1] > error.min())
-
-    def agree(self, a: float) -> bool:
-        """Whether `a` is the central slope."""
-        slope, slack, stable = self.best(0)
-        return stable and bool(abs(a - slope) <= slack)
-
-    def jump(self) -> bool:
-        """Whether f(t) - f(-t) keeps its size over small steps, beyond what slopes explain."""
-        explained = abs(self.best(1)[0]) + abs(self.best(2)[0]) + SAFETY * self.rounding
-        kept = self.width[1:] > np.maximum(self.width[:-1] / 2, 2 * self.t * explained)
-        return bool(kept[-4:].any())
-
-    def verdict(self, a: float) -> tuple[str, float, float, float, bool]:
-        """Kind, derivative, derivatives of the left and right piece, and whether `a` is right."""
-        central, _, stable = self.best(0)
-        (left, left_slack, _), (right, right_slack, _) = self.best(1), self.best(2)
-        gap, agreed = abs(a - central), self.agree(a)
-        error = SAFETY * (self.truncation.sum(0) + self.rounding)
-        if agreed:
-            j = np.argmin(self.truncation[0] + self.rounding)
-        elif self.jump():
-            nearest = left if abs(a - left) <= abs(a - right) else right
-            slack = left_slack if nearest == left else right_slack
-            return "jump", nearest, left, right, bool(abs(a - nearest) <= slack)
-        else:
-            # The finest step whose error explains no more than a quarter of the gap decides; steps
-            # that say the same may say it more sharply.
-            fine = np.flatnonzero(4 * error <= gap)
-            if not fine.size:
-                return "smooth" if stable else "unresolved", central, left, right, False
-            apart = np.abs(self.slopes - self.slopes[:, fine[-1:]])
-            same = (apart <= error + error[fine[-1]]).all(0)
-            j = np.argmin(np.where(same, error, np.inf))
-        central, left, right = self.slopes[:, j]
-        slack = error[j] + self.tolerance * max(self.peak, abs(central))
-        kinked = abs(right - left) > slack
-        if kinked and not agreed:
-            central = np.clip(a, min(left, right), max(left, right))
-        passed = agreed or bool(abs(a - central) <= slack)
-        return "kink" if kinked else "smooth", central, left, right, passed

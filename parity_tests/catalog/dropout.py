@@ -6,25 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity_tests.harness.draw import Draw
+from parity_tests.harness.draw import Draw, same_draws
 from parity_tests.harness.entry import Call, Case, Layer, Op, Refusal, const
 from scratch import nn
 from scratch.nn import functional as F
-from scratch.random import Generator
 
 DROPOUT = "Srivastava, Hinton, Krizhevsky, Sutskever & Salakhutdinov 2014, JMLR 15(56)"
 SPATIAL = "Tompson, Goroshin, Jain, LeCun & Bregler 2015, arXiv:1411.4280, section 3.2"
 ALPHA = "Klambauer, Unterthiner, Mayr & Hochreiter 2017, arXiv:1706.02515"
-
-
-def same_draws() -> bool:
-    """Whether this torch draws dropout masks from the stream that scratch follows.
-
-    Builds with MKL on Intel processors do not, and CUDA has another generator altogether.
-    """
-    torch.manual_seed(0)
-    theirs = torch.nn.functional.dropout(torch.ones(64))
-    return bool(np.array_equal(theirs, 2 * Generator(0).bernoulli(0.5, 64)))
 
 
 def masked(name: str) -> Callable[..., torch.Tensor]:

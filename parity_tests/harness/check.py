@@ -14,7 +14,9 @@ For each case, in the dtype of the run, in training and in evaluation mode:
 """
 
 import dataclasses
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,8 @@ def check(entry: Entry, dtype: Any = np.float64, device: str = "cpu") -> list[Co
             runs.append((text, lambda o=options: check_optimizer(entry, dict(o), dtype, device)))  # type: ignore[misc]  # defaults bind the loop variable
     elif isinstance(entry, Layer):
         for case in entry.cases:
+            if case.seeded and device != "cpu":  # other devices draw from other generators
+                continue
             for mode in case.modes:
                 label = f"{case.name}, {mode}"
                 runs.append((label, lambda c=case, m=mode: check_layer(entry, c, m, dtype, device)))  # type: ignore[misc]  # as above
@@ -56,11 +60,21 @@ def check(entry: Entry, dtype: Any = np.float64, device: str = "cpu") -> list[Co
             runs.append((case.name, lambda c=case: check_op(entry, c, dtype, device)))  # type: ignore[misc]  # as above
     for label, run in runs:
         try:
-            found = run()
+            with strict_warnings():
+                found = run()
         except Exception as error:
             found = [Comparison("run", np.inf, 0, note=f"{type(error).__name__}: {error}")]
         results += [dataclasses.replace(c, what=f"[{label}] {c.what}") for c in found]
     return results
+
+
+@contextmanager
+def strict_warnings() -> Iterator[None]:
+    """NumPy's warnings (overflow, invalid) are errors, as torch is silent; torch's advice is not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", RuntimeWarning)
+        yield
 
 
 def check_op(

@@ -4,7 +4,10 @@ import zlib
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
+
+from scratch.random import Generator
 
 Array = NDArray[Any]
 
@@ -56,3 +59,13 @@ class Draw:
         flat = np.concatenate(values)
         fill = self.normal(7 + -flat.size % 7, scale=2.0)
         return self.rng.permutation(np.concatenate([flat, fill])).reshape(-1, 7)
+
+
+def same_draws() -> bool:
+    """Whether this torch draws dropout masks from the stream that scratch follows.
+
+    Builds with MKL on Intel processors do not, and CUDA has another generator altogether.
+    """
+    torch.manual_seed(0)
+    theirs = torch.nn.functional.dropout(torch.ones(64))
+    return bool(np.array_equal(theirs, 2 * Generator(0).bernoulli(0.5, 64)))

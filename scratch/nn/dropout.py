@@ -253,7 +253,7 @@ def _scaled(
     if keep is None:
         return _undrawn(x, p, training)
     noise = keep / (1 - p)
-    return x * noise, lambda dy: dy * noise
+    return _times(x, noise), lambda dy: _times(dy, noise)
 
 
 def _saturated(
@@ -272,13 +272,19 @@ def _saturated(
     a = 1 / math.sqrt((ALPHA**2 * p + 1) * (1 - p))
     noise = keep * a
     shift = (keep - 1) * (ALPHA * a) + ALPHA * a * p
-    return x * noise + shift, lambda dy: dy * noise
+    return _times(x, noise) + shift, lambda dy: _times(dy, noise)
+
+
+def _times(x: Array, noise: Array) -> Array:
+    # An infinity that is dropped is NaN, as in torch, which does not warn.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return x * noise
 
 
 def _undrawn(x: Array, p: float, training: bool) -> tuple[Array, Backward]:
     """The input itself, or all zeros at p = 1."""
     if training and p == 1:
-        return x * 0.0, lambda dy: dy * 0.0
+        return _times(x, np.zeros_like(x)), lambda dy: _times(dy, np.zeros_like(dy))
     return x, lambda dy: dy
 
 
