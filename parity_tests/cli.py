@@ -254,16 +254,16 @@ def compare(
     decades = {b * 10**k for k in range(9) for b in (1, 2, 5)} | {total}
     table = Table(box=None, pad_edge=False, header_style="bold")
     metric = result.setting["metric"]
-    for heading in ("step", "loss scratch", "loss torch", "largest so far", "worst parameter"):
-        table.add_column(heading, justify="right")
-    for side in ("scratch", "torch"):
-        table.add_column(f"{metric} {side}", justify="right")
+    for heading in ("step", "loss\nscratch", "\ntorch", "drift of\nthe loss", "of the\nweights"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in (f"{metric}\nscratch", "\ntorch"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for i, step in enumerate(result.watched):
         if step in decades:
             table.add_row(
                 f"{step:,}",
-                f"{result.loss[step - 1]:.9g}",
-                f"{result.reference_loss[step - 1]:.9g}",
+                f"{result.loss[step - 1]:.8f}",
+                f"{result.reference_loss[step - 1]:.8f}",
                 f"{result.worst_loss_drift(step):.1e}",
                 f"{result.parameter_drift[i]:.1e}",
                 f"{result.metric[i]:.4f}",

@@ -74,6 +74,9 @@ class GradcheckReport:
         """Whether every entry agrees."""
         return self.failed == 0
 
+    def __bool__(self) -> bool:
+        return self.passed
+
     def __str__(self) -> str:
         verdict = "passed" if self.passed else f"{self.failed} FAILED"
         counts = f"{self.kinks} kinks, {self.jumps} jumps, {self.not_finite} not finite"

@@ -1,7 +1,6 @@
 """Losses and distances: every reduction and option, exact kinks, what is ignored or clamped."""
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,19 +16,8 @@ T = torch.nn.functional
 REDUCTIONS = ("none", "mean", "sum")
 CLAMPED = "by torch's convention the gradient does not see the clamp"
 CORNERS = "where several kinks meet torch's gradient need not lie between one-sided slopes"
+NORM_KINKS = "the gradient of a norm at 0, and at ties of the largest, is a convention"
 UNDEFINED = "the loss is NaN or infinite, its gradient a convention"
-
-
-def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function without its warnings about shapes that broadcast and older arguments."""
-
-    @functools.wraps(function)
-    def silent(*args: Any, **kwargs: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return function(*args, **kwargs)
-
-    return silent
 
 
 def each(
@@ -131,8 +119,8 @@ def ignoring(classes: Array, value: int = -100) -> Array:
 REGRESSION: list[Entry] = [
     Op(
         "l1_loss",
-        quiet(F.l1_loss),
-        quiet(T.l1_loss),
+        F.l1_loss,
+        T.l1_loss,
         source="Boscovich 1757 (least absolute deviations)",
         cases=(
             *each("kinks", off_zero(0.0)),
@@ -154,8 +142,8 @@ REGRESSION: list[Entry] = [
     ),
     Op(
         "mse_loss",
-        quiet(F.mse_loss),
-        quiet(T.mse_loss),
+        F.mse_loss,
+        T.mse_loss,
         source="Legendre 1805 (least squares)",
         cases=(
             *each("matrices", pair),
@@ -174,8 +162,8 @@ REGRESSION: list[Entry] = [
     ),
     Op(
         "smooth_l1_loss",
-        quiet(F.smooth_l1_loss),
-        quiet(T.smooth_l1_loss),
+        F.smooth_l1_loss,
+        T.smooth_l1_loss,
         source="Girshick 2015, arXiv:1504.08083, eq. 3",
         cases=(
             *each("kinks", off_zero(0.0, 1.0, -1.0)),
@@ -190,8 +178,8 @@ REGRESSION: list[Entry] = [
     ),
     Op(
         "huber_loss",
-        quiet(F.huber_loss),
-        quiet(T.huber_loss),
+        F.huber_loss,
+        T.huber_loss,
         source="Huber 1964, Annals of Mathematical Statistics 35(1)",
         cases=(
             *each("kinks", off_zero(0.0, 1.0, -1.0)),
@@ -209,7 +197,7 @@ REGRESSION: list[Entry] = [
     Op(
         "poisson_nll_loss",
         F.poisson_nll_loss,
-        quiet(T.poisson_nll_loss),
+        T.poisson_nll_loss,
         source="Nelder & Wedderburn 1972, Generalized linear models",
         cases=(
             *each("logarithms", lambda d: Call(d.normal(4, 3), d.uniform(0, 5, 4, 3))),
@@ -298,7 +286,7 @@ REGRESSION: list[Entry] = [
     Op(
         "kl_div",
         F.kl_div,
-        quiet(T.kl_div),
+        T.kl_div,
         source="Kullback & Leibler 1951, Annals of Mathematical Statistics 22(1)",
         cases=(
             *each(
@@ -398,7 +386,7 @@ CLASSIFICATION: list[Entry] = [
     Op(
         "nll_loss",
         F.nll_loss,
-        quiet(T.nll_loss),
+        T.nll_loss,
         source=LOGARITHMIC_SCORE,
         cases=(
             *each("vectors", classes),
@@ -437,7 +425,7 @@ CLASSIFICATION: list[Entry] = [
     Op(
         "cross_entropy",
         F.cross_entropy,
-        quiet(T.cross_entropy),
+        T.cross_entropy,
         source=f"{BRIDLE}; {SMOOTHING}",
         cases=(
             *each("vectors", classes),
@@ -532,7 +520,7 @@ CLASSIFICATION: list[Entry] = [
     Op(
         "binary_cross_entropy",
         F.binary_cross_entropy,
-        quiet(T.binary_cross_entropy),
+        T.binary_cross_entropy,
         source=COX,
         cases=(
             *each("probabilities", binary),
@@ -558,7 +546,7 @@ CLASSIFICATION: list[Entry] = [
     Op(
         "binary_cross_entropy_with_logits",
         F.binary_cross_entropy_with_logits,
-        quiet(T.binary_cross_entropy_with_logits),
+        T.binary_cross_entropy_with_logits,
         source=COX,
         cases=(
             *each("far and near", logits),
@@ -585,7 +573,7 @@ CLASSIFICATION: list[Entry] = [
     Op(
         "multilabel_soft_margin_loss",
         F.multilabel_soft_margin_loss,
-        quiet(T.multilabel_soft_margin_loss),
+        T.multilabel_soft_margin_loss,
         source=COX,
         cases=(
             *each("labels", lambda d: Call(d.normal(4, 3), d.integers(0, 2, 4, 3))),
@@ -603,7 +591,7 @@ CLASSIFICATION: list[Entry] = [
     Op(
         "soft_margin_loss",
         F.soft_margin_loss,
-        quiet(T.soft_margin_loss),
+        T.soft_margin_loss,
         source=LOGIT_BOOST,
         cases=(
             *each("labels", lambda d: Call(d.normal(4, 3, scale=5), signs(d, 4, 3))),
@@ -620,7 +608,12 @@ CLASSIFICATION: list[Entry] = [
             input, (target.to(input) + 1) / 2, reduction=reduction
         ),
         source=LOGIT_BOOST,
-        cases=each("far", lambda d: Call(d.array([1e4, -1e4, 800, -800, 90, -90, 0]), signs(d, 7))),
+        cases=each(
+            "far",
+            lambda d: Call(
+                d.array([1e4, -1e4, 800, -800, 90, -90, 0]), np.array([1, 1, -1] * 2 + [1])
+            ),
+        ),
     ),
     layer(
         "NLLLoss",
@@ -682,7 +675,8 @@ TRIPLET = "Schroff et al. 2015, arXiv:1503.03832; Balntas et al. 2016 (swap)"
 def hinges(d: Draw) -> Call:
     """Distances at and around the margin 1, every label beside each."""
     x = d.kinks(0.0, 1.0)
-    return Call(x, const(d.array(d.integers(-1, 2, *x.shape))))
+    labels = np.repeat([-1, 0, 1], len(x))[:, None] * np.ones(x.shape[1])
+    return Call(np.tile(x, (3, 1)), const(d.array(labels)))
 
 
 def embeddings(d: Draw) -> Call:
@@ -696,7 +690,7 @@ def ranks(d: Draw) -> Call:
 
 
 def labelled(d: Draw) -> Call:
-    """Scores that tie exactly, and rows with three, two (one of them twice), one and no right class."""
+    """Scores that tie exactly; rows with three, two (one of them twice), one and no right class."""
     rows = [[2, 0, 4, -1, 1], [3, 3, 1, -1, -1], [4, -1, 0, 0, 0], [-1, 2, 2, 2, 2]]
     return Call(d.array(d.integers(-1, 2, 4, 5)), np.array(rows))
 
@@ -747,7 +741,7 @@ MARGIN: list[Entry] = [
     Op(
         "hinge_embedding_loss",
         F.hinge_embedding_loss,
-        quiet(T.hinge_embedding_loss),
+        T.hinge_embedding_loss,
         source=CONTRASTIVE,
         cases=(
             *each("at the margin", hinges),
@@ -760,7 +754,7 @@ MARGIN: list[Entry] = [
     Op(
         "cosine_embedding_loss",
         F.cosine_embedding_loss,
-        quiet(T.cosine_embedding_loss),
+        T.cosine_embedding_loss,
         source=SIAMESE,
         cases=(
             *each("pairs", embeddings),
@@ -788,7 +782,7 @@ MARGIN: list[Entry] = [
     Op(
         "margin_ranking_loss",
         F.margin_ranking_loss,
-        quiet(T.margin_ranking_loss),
+        T.margin_ranking_loss,
         source=RANKING,
         cases=(
             *each("ties", ranks),
@@ -805,7 +799,7 @@ MARGIN: list[Entry] = [
     Op(
         "multilabel_margin_loss",
         F.multilabel_margin_loss,
-        quiet(T.multilabel_margin_loss),
+        T.multilabel_margin_loss,
         source=MULTILABEL,
         cases=(
             *each("ties", labelled),
@@ -819,7 +813,7 @@ MARGIN: list[Entry] = [
     Op(
         "multi_margin_loss",
         F.multi_margin_loss,
-        quiet(T.multi_margin_loss),
+        T.multi_margin_loss,
         source=MULTICLASS,
         cases=(
             *each("ties", lambda d: Call(whole(d, 6, 4), d.integers(0, 4, 6))),
@@ -846,7 +840,7 @@ MARGIN: list[Entry] = [
     Op(
         "triplet_margin_loss",
         F.triplet_margin_loss,
-        quiet(T.triplet_margin_loss),
+        T.triplet_margin_loss,
         source=TRIPLET,
         cases=(
             *each("matrices", triplets),
@@ -919,7 +913,21 @@ MARGIN: list[Entry] = [
 
 MINKOWSKI = "Minkowski 1896, Geometrie der Zahlen"
 SALTON = "Salton, Wong & Yang 1975, A vector space model for automatic indexing"
-NORMS = (0, 0.5, 1, 1.5, 2, 3, np.inf)
+
+
+def each_norm(
+    name: str, make: Callable[[Draw], Call], zero: tuple[str, ...], **options: Any
+) -> tuple[Case, ...]:
+    """One case for each exponent; p = 0 counts, so that its gradients are zero."""
+
+    def case(p: float) -> Case:
+        def call(d: Draw) -> Call:
+            made = make(d)
+            return Call(*made.args, **made.kwargs, p=p)
+
+        return Case(f"{name} {p}", call, zero=() if p else zero, **options)
+
+    return tuple(case(p) for p in (0, 0.5, 1, 1.5, 2, 3, np.inf))
 
 
 DISTANCE: list[Entry] = [
@@ -929,25 +937,19 @@ DISTANCE: list[Entry] = [
         T.pairwise_distance,
         source=MINKOWSKI,
         cases=(
-            *(
-                Case(
-                    f"p {p}",
-                    lambda d, p=p: Call(d.normal(5, 3), d.normal(5, 3), p),
-                    zero=("x1", "x2") if p == 0 else (),
-                )
-                for p in NORMS
-            ),
-            *(
-                Case(
-                    f"equal entries and ties, p {p}",
-                    lambda d, p=p: Call(whole(d, 20, 3), whole(d, 20, 3), p, eps=0.0),
-                    zero=("x1", "x2") if p == 0 else (),
-                    surrogate="norm'(0) = 0 by convention" if p in (0, 0.5) else "",
-                )
-                for p in NORMS
+            *each_norm("p", pair, ("x1", "x2")),
+            *each_norm(
+                "equal entries and ties, p",
+                lambda d: Call(whole(d, 20, 3), whole(d, 20, 3), eps=0.0),
+                ("x1", "x2"),
+                surrogate=NORM_KINKS,
             ),
             Case("p -1", lambda d: Call(d.normal(5, 3), d.normal(5, 3), -1.0)),
             Case("equal vectors", lambda d: Call(*[d.normal(5, 8)] * 2)),
+            Case(
+                "some equal vectors, eps 0",
+                lambda d: Call(d.array(np.eye(5)), d.array(np.diag([1, 0, 1, 2, 1])), eps=0),
+            ),
             Case("kept axis", lambda d: Call(d.normal(2, 5, 3), d.normal(2, 5, 3), keepdim=True)),
             Case("broadcast", lambda d: Call(d.normal(5, 1, 3), d.normal(4, 1), eps=0.1)),
             Case("vectors", lambda d: Call(d.normal(3), d.normal(3))),
@@ -962,22 +964,12 @@ DISTANCE: list[Entry] = [
         T.pdist,
         source=MINKOWSKI,
         cases=(
-            *(
-                Case(
-                    f"p {p}",
-                    lambda d, p=p: Call(d.normal(6, 3), p=p),
-                    zero=("input",) if p == 0 else (),
-                )
-                for p in NORMS
-            ),
-            *(
-                Case(
-                    f"equal rows and ties, p {p}",
-                    lambda d, p=p: Call(whole(d, 8, 2), p=p),
-                    zero=("input",) if p == 0 else (),
-                    surrogate="at ties and zeros the gradient is a convention",
-                )
-                for p in NORMS
+            *each_norm("p", lambda d: Call(d.normal(6, 3)), ("input",)),
+            *each_norm(
+                "equal rows and ties, p",
+                lambda d: Call(whole(d, 8, 2)),
+                ("input",),
+                surrogate=NORM_KINKS,
             ),
             Case("two rows", lambda d: Call(d.normal(2, 1))),
         ),

@@ -45,7 +45,6 @@ ENTRIES = [
                 lambda d: Call(np.concatenate([d.normal(4, 2), np.zeros((1, 2), d.dtype)])),
                 init=Call(2, bias=False),
                 zero=("input", "weight"),
-                kinked=True,
             ),
         ),
     ),

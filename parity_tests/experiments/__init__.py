@@ -2,6 +2,31 @@
 
 from collections.abc import Callable
 
+from parity_tests.experiments import (
+    activations,
+    architecture,
+    decision_surface,
+    feedforward,
+    forward_trace,
+    gates,
+    gradient_descent,
+    limits,
+    losses,
+    neuron,
+    xor,
+)
 from parity_tests.experiments.outcome import Outcome
 
-EXPERIMENTS: dict[str, Callable[..., Outcome]] = {}
+EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
+    "limits": limits.run,
+    "gates": gates.run,
+    "neuron": neuron.run,
+    "activations": activations.run,
+    "losses": losses.run,
+    "architecture": architecture.run,
+    "forward_trace": forward_trace.run,
+    "gradient_descent": gradient_descent.run,
+    "xor": xor.run,
+    "decision_surface": decision_surface.run,
+    "feedforward": feedforward.run,
+}

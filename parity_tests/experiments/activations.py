@@ -259,7 +259,7 @@ def _product(twins: Twins) -> tuple[Array, Array]:
 
 def _draw(path: Path) -> None:
     """A panel for each: value and derivative, torch as dots on both."""
-    z = np.linspace(-5, 5, 501)
+    z = np.linspace(-7, 7, 561)
     with figure(path, 6, 5, (13, 13.5), sharex=True) as (fig, axes):
         for ax, curve in zip(axes.flat, CURVES, strict=True):
             ours, theirs = curve.measure(z)
@@ -267,7 +267,7 @@ def _draw(path: Path) -> None:
             colours = (SCRATCH, CLASSES[2])
             for a, b, colour, label in zip(ours, theirs, colours, labels, strict=True):
                 ax.plot(z, a, color=colour, label=f"{label}, scratch")
-                ax.plot(z[::25], b[::25], ".", color=TORCH, ms=4)
+                ax.plot(z[::28], b[::28], ".", color=TORCH, ms=4)
             ax.plot([], [], ".", color=TORCH, label="both, torch")
             ax.set_title(curve.label, fontsize=10)
             ax.tick_params(labelsize=8)
@@ -277,4 +277,4 @@ def _draw(path: Path) -> None:
             ax.set_ylabel("y, dy / dz")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=3)
-        fig.suptitle("All activations with their derivatives: scratch is on torch", fontsize=13)
+        fig.suptitle("Activations with their derivatives: lines scratch, dots torch", fontsize=13)

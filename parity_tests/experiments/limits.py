@@ -392,7 +392,7 @@ def _times(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
         for ax in axes:
             ax.set_xlabel("height and width in pixels")
             ax.set_xticks(sizes, [str(s) for s in sizes])
-            ax.minorticks_off()
+            ax.xaxis.minorticks_off()
     outcome.figures.append(path)
 
 

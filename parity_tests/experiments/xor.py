@@ -270,8 +270,8 @@ def failures(
         "every failing start has the same reason: points of both classes coincide in the hidden layer, where all "
         "units are saturated for them, so they share the mean of their targets and no gradient parts them",
         f"{len(explained)} of {len(every)}; {twos} times two points share 1/2, {len(every) - twos} times three "
-        f"share; |h| > {min((f.saturation for f in every), default=1):.3f}, hidden distance < "
-        f"{max((f.distance for f in every), default=0):.3f}, gradient < "
+        f"share; 1 - |h| < {1 - min((f.saturation for f in every), default=1):.0e}, hidden distance < "
+        f"{max((f.distance for f in every), default=0):.0e}, gradient < "
         f"{max((f.gradient for f in every), default=0):.1e}",
         len(explained) == len(every),
     )
@@ -415,7 +415,8 @@ def draw_stuck(
             here = probabilities(model(split.standardizer(x))[0]).ravel()
             for (a, b), target, value in zip(x, y, here, strict=True):
                 ax.plot(a, b, "os"[target], ms=12, mfc="white", mec="k", mew=1.5)
-                ax.text(a, b - 0.13, f"{value:.3f}", ha="center", va="top", fontsize=9)
+                box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
+                ax.text(a, b - 0.13, f"{value:.3f}", ha="center", va="top", fontsize=9, bbox=box)
             ax.set(xlabel="x1", ylabel="x2", title=f"seed {start.seed}: {what}", aspect="equal")
             ax.grid(False)
         fig.colorbar(image, ax=axes, label="probability of 1", shrink=0.85)
@@ -432,12 +433,12 @@ def draw_both_losses(out: Path, found: dict[Any, Any], guide: dict[str, Any]) ->
     own = get("xor").hidden[0]
     path = out / "xor_bce_mse.png"
     with figure(path, 1, 3, (14.5, 4.4)) as (fig, (recipe, plain, zero)):
-        bins = np.arange(0, 201, 10)
+        bins = np.arange(0, 101, 5)
         for name, colour in (("BCE", TORCH), ("MSE", SCRATCH)):
             steps = [s.step for s in found[own, name] if s.step is not None]
             label = f"{name}, median {int(np.median(steps))}"
             recipe.hist(
-                np.minimum(steps, 199),
+                np.minimum(steps, 99),
                 bins,
                 color=colour,
                 alpha=0.6,
@@ -487,7 +488,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     stuck = failures(outcome, found, 500 if small else 5000, seed)
     guide = of_guide(outcome, 2 if small else 10, seed)
     outcome.figures += [
-        draw_losses(out, found, seeds, task.steps),
+        draw_losses(out, found, seeds, task.steps // 2),
         draw_stuck(out, found, stuck, seed),
         draw_both_losses(out, found, guide),
     ]

@@ -70,7 +70,7 @@ def check(entry: Entry, dtype: Any = np.float64, device: str = "cpu") -> list[Co
 
 @contextmanager
 def strict_warnings() -> Iterator[None]:
-    """NumPy's warnings (overflow, invalid) are errors, as torch is silent; torch's advice is not."""
+    """NumPy's warnings (overflow, invalid) are errors, for torch is silent; its advice is not."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", RuntimeWarning)

@@ -8,7 +8,7 @@ only one that touches them.
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def _differentiable(call: Call, run: Callable[[Call], Any]) -> Call:
 
 
 def _twin_of(value: Any) -> Any:
-    """A torch dtype, module or function among the arguments, as scratch has it."""
+    """A torch dtype, module, function or options among the arguments, as scratch has it."""
     if isinstance(value, torch.dtype):
         return {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}.get(
             value, value
@@ -120,6 +120,9 @@ def _twin_of(value: Any) -> Any:
         )
     if callable(value) and hasattr(F, getattr(value, "__name__", "")):
         return getattr(F, value.__name__)
+    if is_dataclass(value) and hasattr(scratch.nn, type(value).__name__):  # options
+        arguments = {f.name: _twin_of(getattr(value, f.name)) for f in fields(value)}
+        return getattr(scratch.nn, type(value).__name__)(**arguments)
     return value
 
 

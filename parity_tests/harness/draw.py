@@ -49,7 +49,7 @@ class Draw:
         return self.rng.integers(low, high, shape)
 
     def kinks(self, *points: float) -> Array:
-        """Shape (rows, 7): every point, its neighbours in this dtype, values around and far away."""
+        """Shape (rows, 7): every point, its float neighbours, values around it and far away."""
         special = [0.0, -0.0, 1e-30, -1e-30, 1e-3, -1e-3, 3.0, -3.0, 30.0, -30.0, 1e4, -1e4]
         values = [self.array(special)]
         for point in points:

@@ -44,7 +44,6 @@ class Case:
         reason: why `c` differs from the entry's.
         cancels: magnitude of the terms that cancel in the sums of which gradients are made; a
             gradient smaller than this is measured against it.
-        kinked: inputs sit on kinks, where central differences do not exist.
         surrogate: why the gradient is by definition not the derivative (padding rows), so that
             finite differences are left out; empty if it is.
         modes: which of 'train' and 'eval' are compared (modules and models).
@@ -58,7 +57,6 @@ class Case:
     c: float | None = None
     reason: str = ""
     cancels: float = 0.0
-    kinked: bool = False
     surrogate: str = ""
     modes: tuple[str, ...] = ("train", "eval")
     seeded: bool = False

@@ -4,7 +4,7 @@ A rounding difference grows smoothly from eps; a convention that differs jumps. 
 step:
 
     loss drift         |L - L'| / |L'|
-    parameter drift    max over tensors of  max |w - w'| / max |w'|
+    parameter drift    max over tensors of  max |w - w'| / max(|w'|, |w' at the start|)
 """
 
 import time
@@ -191,6 +191,7 @@ def compare(
             "target": task.target,
         }
     )
+    start = largest(theirs)
     points = watch_points(steps, max(1, steps // 100))
     for step in range(1, steps + 1):
         started = time.perf_counter()
@@ -203,7 +204,7 @@ def compare(
         result.reference_loss.append(reference_record.loss)
         if step in points:
             result.watched.append(step)
-            result.parameter_drift.append(parameter_drift(ours, theirs))
+            result.parameter_drift.append(parameter_drift(ours, theirs, start))
             found = scratch_loop.evaluate(ours, test_x, test_y, measure)
             expected = torch_loop.evaluate(theirs, tensors[2], tensors[3], torch_measure)
             result.metric.append(float(found[task.metric]))
@@ -213,12 +214,22 @@ def compare(
     return result
 
 
-def parameter_drift(ours: scratch.nn.Module, theirs: torch.nn.Module) -> float:
-    """The largest difference of a parameter tensor relative to its largest value."""
+def largest(module: torch.nn.Module) -> dict[str, float]:
+    """The largest magnitude in each parameter."""
+    return {name: float(p.detach().abs().max()) for name, p in module.named_parameters()}
+
+
+def parameter_drift(
+    ours: scratch.nn.Module, theirs: torch.nn.Module, start: dict[str, float]
+) -> float:
+    """The largest difference of a parameter tensor relative to its largest value, now or at first.
+
+    A tensor that is driven to zero keeps the rounding of what it was made of.
+    """
     worst = 0.0
+    now = largest(theirs)
     expected = dict(theirs.named_parameters())
     for name, parameter in ours.named_parameters():
-        values = twin.numpy(expected[name])
-        scale = max(float(np.max(np.abs(values))), float(np.finfo(values.dtype).tiny))
-        worst = max(worst, float(np.max(np.abs(parameter.data - values))) / scale)
+        difference = float(np.max(np.abs(parameter.data - twin.numpy(expected[name]))))
+        worst = max(worst, difference / max(now[name], start[name], 1e-300))
     return worst

@@ -30,7 +30,7 @@ def draw(trajectory: Trajectory, path: Path) -> Path:
         losses.legend()
 
         shown = np.maximum(trajectory.loss_drift, eps / 100)
-        drift.loglog(steps, shown, color=THIRD, lw=0.6, alpha=0.5)
+        drift.loglog(steps, shown, color=THIRD, marker=".", ms=2, lw=0, alpha=0.3)
         drift.loglog(steps, np.maximum.accumulate(shown), color=THIRD, label="loss, largest so far")
         drift.loglog(
             trajectory.watched,
@@ -42,7 +42,7 @@ def draw(trajectory: Trajectory, path: Path) -> Path:
             label="worst parameter",
         )
         drift.axhline(eps, color="0.5", lw=0.8, ls=":")
-        drift.text(steps[-1], eps * 1.2, f"eps of {setting['dtype']}", ha="right", color="0.4")
+        drift.text(1, eps * 0.8, f"eps of {setting['dtype']}", va="top", color="0.4")
         drift.set(xlabel="step", ylabel="relative difference", title="How far apart they drift")
         drift.legend(loc="upper left")
 
@@ -50,7 +50,7 @@ def draw(trajectory: Trajectory, path: Path) -> Path:
         metric.plot(trajectory.watched, trajectory.metric, color=SCRATCH, lw=1.0, ls="--")
         metric.axhline(setting["target"], color="0.5", lw=0.8, ls=":")
         last = trajectory.metric[-1]
-        title = f"Test {setting['metric']}: {last:.4f} at the end (dotted: target)"
+        title = f"Test {setting['metric']} {last:.4f} (dotted: target)"
         metric.set(xlabel="step", ylabel=f"test {setting['metric']}", title=title)
         fig.suptitle(
             f"{setting['task']}: {setting['model']}, {setting['optimizer']}, {setting['dtype']}, "

@@ -1,5 +1,6 @@
 """Run one twin on one set of arguments and hand back arrays by name."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -95,6 +96,9 @@ def to_torch(
     def convert(value: Any) -> Any:
         constant = isinstance(value, Const)
         value = value.array if isinstance(value, Const) else value
+        if dataclasses.is_dataclass(value) and hasattr(torch.nn, type(value).__name__):  # options
+            arguments = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            return getattr(torch.nn, type(value).__name__)(**arguments)
         if not isinstance(value, np.ndarray):
             return value
         tensor = torch.from_numpy(np.array(value, order="C").reshape(value.shape)).to(device)

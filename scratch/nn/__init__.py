@@ -28,6 +28,8 @@ from scratch.nn.embedding import Embedding as Embedding
 from scratch.nn.embedding import EmbeddingBag as EmbeddingBag
 from scratch.nn.gelu import GELU as GELU
 from scratch.nn.linear import Linear as Linear
+from scratch.nn.linear_cross_entropy import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+from scratch.nn.linear_cross_entropy import LinearCrossEntropyOptions as LinearCrossEntropyOptions
 from scratch.nn.margin_loss import CosineEmbeddingLoss as CosineEmbeddingLoss
 from scratch.nn.margin_loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from scratch.nn.margin_loss import MarginRankingLoss as MarginRankingLoss

@@ -30,7 +30,7 @@ import numpy as np
 from scratch import check
 from scratch.check import Array
 from scratch.nn.op import Backward, op, unbroadcast
-from scratch.nn.reduction import Loss, labels, reduced, resolve
+from scratch.nn.reduction import Loss, labels, quiet, reduced, resolve
 
 LEAST_LOG = -100.0
 LEAST_VARIANCE = float(np.float32(1e-12))
@@ -74,6 +74,7 @@ def _total(w: Array) -> float:
 
 
 @op
+@quiet
 def nll_loss(
     input: Array,
     target: Array,
@@ -111,6 +112,7 @@ def nll_loss(
     loss = np.where(valid, -w * rows[n, t, d], 0.0)
     y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
 
+    @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(t.shape)
         drows = np.zeros_like(rows)
@@ -121,6 +123,7 @@ def nll_loss(
 
 
 @op
+@quiet
 def cross_entropy(
     input: Array,
     target: Array,
@@ -189,6 +192,7 @@ def cross_entropy(
     )  # chosen, not multiplied: an ignored entry may stand on an infinity
     y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
 
+    @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(t.shape)
         dtarget = np.where(valid, dl * w * (1 - smoothing), 0.0)  # -dlog p of the right class
@@ -218,6 +222,7 @@ def _cross_entropy_of_distributions(
     shape = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
     y, reduced_back = reduced(loss.reshape(shape), reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
         dl = reduced_back(dy).reshape(loss.shape)[:, None]
         dlog_p = -dl * q * w
@@ -253,6 +258,7 @@ def _broadcasts_to(function: str, name: str, array: Array, x: Array) -> None:
 
 
 @op
+@quiet
 def binary_cross_entropy(
     input: Array,
     target: Array,
@@ -286,22 +292,22 @@ def binary_cross_entropy(
         if not np.all(inside):
             expected = f"every entry of {name} in [0, 1]"
             check.refuse("binary_cross_entropy", expected, np.asarray(values)[~inside].flat[0])
-    with np.errstate(divide="ignore"):
-        log_p = np.maximum(np.log(p), LEAST_LOG)
-        log_not_p = np.maximum(np.log1p(-p), LEAST_LOG)
+    log_p = np.maximum(np.log(p), LEAST_LOG)
+    log_not_p = np.maximum(np.log1p(-p), LEAST_LOG)
     y, reduced_back = reduced(-w * (t * log_p + (1 - t) * log_not_p), reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dl = reduced_back(dy) * w
         dp = dl * (p - t) / np.maximum(p * (1 - p), LEAST_VARIANCE)
-        with np.errstate(divide="ignore"):
-            dt = dl * (np.log1p(-p) - np.log(p))  # the target's gradient does not see the clamp
+        dt = dl * (np.log1p(-p) - np.log(p))  # the target's gradient does not see the clamp
         return dp, dt
 
     return y, backward
 
 
 @op
+@quiet
 def binary_cross_entropy_with_logits(
     input: Array,
     target: Array,
@@ -338,6 +344,7 @@ def binary_cross_entropy_with_logits(
     loss = (1 - t) * x - (1 + (pw - 1) * t) * _log_sigmoid(x)
     y, reduced_back = reduced(w * loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dl = reduced_back(dy) * w
         yes, no = _sigmoids(x)
@@ -359,6 +366,7 @@ def _sigmoids(x: Array) -> tuple[Array, Array]:
 
 
 @op
+@quiet
 def multilabel_soft_margin_loss(
     input: Array,
     target: Array,
@@ -396,6 +404,7 @@ def multilabel_soft_margin_loss(
     loss = -(t * _log_sigmoid(x) + (1 - t) * _log_sigmoid(-x))
     y, reduced_back = reduced((w * loss).sum(-1) / classes, reduction)
 
+    @quiet
     def backward(dy: Array) -> Array | tuple[Array, ...]:
         dl = np.expand_dims(reduced_back(dy), -1) / classes
         yes, no = _sigmoids(x)
@@ -410,6 +419,7 @@ def multilabel_soft_margin_loss(
 
 
 @op
+@quiet
 def soft_margin_loss(
     input: Array,
     target: Array,
@@ -440,6 +450,7 @@ def soft_margin_loss(
     reduction = resolve("soft_margin_loss", reduction, size_average, reduce)
     y, reduced_back = reduced(-_log_sigmoid(t * x), reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         _, wrong = _sigmoids(t * x)
         dx: Array = -reduced_back(dy) * t * wrong

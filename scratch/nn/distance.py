@@ -22,6 +22,7 @@ from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op, unbroadcast
+from scratch.nn.reduction import quiet
 
 
 def sign(x: Array) -> Array:
@@ -33,17 +34,16 @@ def _norm(v: Array, p: float, ties_share: bool = True) -> tuple[Array, Backward]
     """The p-norm along the last axis, which it removes."""
     n: Array
     size = np.abs(v)
-    with np.errstate(divide="ignore", over="ignore"):  # 1 / 0 where p is negative
-        if p == 0:
-            n = (v != 0).sum(-1, dtype=v.dtype)
-        elif np.isinf(p):
-            n = size.max(-1) if p > 0 else size.min(-1)
-        elif p == 1:
-            n = size.sum(-1)
-        elif p == 2:
-            n = np.sqrt((v * v).sum(-1))
-        else:
-            n = (size**p).sum(-1) ** (1 / p)
+    if p == 0:
+        n = (v != 0).sum(-1, dtype=v.dtype)
+    elif np.isinf(p):
+        n = size.max(-1) if p > 0 else size.min(-1)
+    elif p == 1:
+        n = size.sum(-1)
+    elif p == 2:
+        n = np.sqrt((v * v).sum(-1))
+    else:
+        n = (size**p).sum(-1) ** (1 / p)
 
     def backward(dn: Array) -> Any:
         dn, length = np.expand_dims(dn, -1), np.expand_dims(n, -1)
@@ -56,18 +56,18 @@ def _norm(v: Array, p: float, ties_share: bool = True) -> tuple[Array, Backward]
             share = chosen / chosen.sum(-1, keepdims=True) if ties_share else chosen
             return dn * sign(v) * share
         # A factor 0 / 0 or an infinite power of zero stands for no slope: norm'(0) = 0.
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            if p == 2:
-                return dn * np.where(length == 0, 0.0, v / length)
-            if p < 1:
-                power = np.where(v == 0, 0.0, size ** (p - 1))
-                return dn * sign(v) * power * length ** (1 - p)
-            return np.where(length == 0, 0.0, dn / length ** (p - 1)) * sign(v) * size ** (p - 1)
+        if p == 2:
+            return dn * np.where(length == 0, 0.0, v / length)
+        if p < 1:
+            power = np.where(v == 0, 0.0, size ** (p - 1))
+            return dn * sign(v) * power * length ** (1 - p)
+        return np.where(length == 0, 0.0, dn / length ** (p - 1)) * sign(v) * size ** (p - 1)
 
     return n, backward
 
 
 @op
+@quiet
 def pairwise_distance(
     x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> tuple[Array, Backward]:
@@ -98,6 +98,7 @@ def pairwise_distance(
     v = np.atleast_1d(x1 - x2 + eps)
     y, norm_back = _norm(v, p)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dv = norm_back(dy.reshape(v.shape[:-1])).reshape(shape)
         return unbroadcast(dv, x1.shape), unbroadcast(-dv, x2.shape)
@@ -106,6 +107,7 @@ def pairwise_distance(
 
 
 @op
+@quiet
 def pdist(input: Array, p: float = 2) -> tuple[Array, Backward]:
     """The p-norm distance of every pair of rows, in the order (0, 1), (0, 2), ..., (1, 2), ...
 
@@ -128,6 +130,7 @@ def pdist(input: Array, p: float = 2) -> tuple[Array, Backward]:
     i, j = np.triu_indices(len(x), 1)
     y, norm_back = _norm(x[i] - x[j], p, ties_share=False)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dv = norm_back(dy)
         dx = np.zeros_like(x)
@@ -139,6 +142,7 @@ def pdist(input: Array, p: float = 2) -> tuple[Array, Backward]:
 
 
 @op
+@quiet
 def cosine_similarity(
     x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8
 ) -> tuple[Array, Backward]:
@@ -166,6 +170,7 @@ def cosine_similarity(
     u1, unit1_back = _unit(wide1, axis, eps)
     u2, unit2_back = _unit(wide2, axis, eps)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dy = np.expand_dims(dy, axis)
         dx1, dx2 = unit1_back(dy * u2).reshape(shape), unit2_back(dy * u1).reshape(shape)
@@ -178,13 +183,11 @@ def _unit(x: Array, axis: int, eps: float) -> tuple[Array, Backward]:
     """x over max(norm(x), eps) along an axis; the gradient of the norm passes through the clamp."""
     length = np.sqrt((x * x).sum(axis, keepdims=True))
     n = np.maximum(length, eps)
-    with np.errstate(divide="ignore", invalid="ignore"):  # eps may be 0
-        u = x / n
+    u = x / n
 
     def backward(du: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            dn = -(du * (u / n)).sum(axis, keepdims=True)
-            dx: Array = du / n + dn * np.where(length == 0, 0.0, x / length)
+        dn = -(du * (u / n)).sum(axis, keepdims=True)
+        dx: Array = du / n + dn * np.where(length == 0, 0.0, x / length)
         return dx
 
     return u, backward

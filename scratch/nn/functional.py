@@ -26,6 +26,7 @@ from scratch.nn.embedding import embedding as embedding
 from scratch.nn.embedding import embedding_bag as embedding_bag
 from scratch.nn.gelu import gelu as gelu
 from scratch.nn.linear import linear as linear
+from scratch.nn.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
 from scratch.nn.margin_loss import cosine_embedding_loss as cosine_embedding_loss
 from scratch.nn.margin_loss import hinge_embedding_loss as hinge_embedding_loss
 from scratch.nn.margin_loss import margin_ranking_loss as margin_ranking_loss

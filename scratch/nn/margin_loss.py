@@ -31,7 +31,7 @@ from scratch import check
 from scratch.check import Array
 from scratch.nn.distance import PairwiseDistance, pairwise_distance
 from scratch.nn.op import Backward, op, unbroadcast
-from scratch.nn.reduction import Loss, labels, reduced, resolve
+from scratch.nn.reduction import Loss, labels, quiet, reduced, resolve
 
 EPSILON = float(np.float32(1e-12))
 
@@ -39,6 +39,7 @@ Distance = Callable[[Array, Array], tuple[Array, Backward]]
 
 
 @op
+@quiet
 def hinge_embedding_loss(
     input: Array,
     target: Array,
@@ -73,6 +74,7 @@ def hinge_embedding_loss(
     loss = np.where(t != 1, np.maximum(z, 0), 0.0) + np.where(t != -1, x, 0.0)
     y, reduced_back = reduced(loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         slope = np.where(t != -1, 1.0, 0.0) - ((t != 1) & (z >= 0))
         return unbroadcast(reduced_back(dy) * slope.astype(x.dtype), x.shape)
@@ -81,6 +83,7 @@ def hinge_embedding_loss(
 
 
 @op
+@quiet
 def cosine_embedding_loss(
     input1: Array,
     input2: Array,
@@ -127,6 +130,7 @@ def cosine_embedding_loss(
     loss = np.where(t == 1, 1 - c, 0.0) + np.where(t == -1, np.maximum(c - margin, 0), 0.0)
     y, reduced_back = reduced(loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         slope = ((t == -1) & (c >= margin)).astype(x1.dtype) - (t == 1)
         dc = unbroadcast(reduced_back(dy) * slope, c.shape)[..., None]
@@ -139,6 +143,7 @@ def cosine_embedding_loss(
 
 
 @op
+@quiet
 def margin_ranking_loss(
     input1: Array,
     input2: Array,
@@ -179,6 +184,7 @@ def margin_ranking_loss(
     z = -t * (x1 - x2) + margin
     y, reduced_back = reduced(np.maximum(z, 0), reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
         dz = reduced_back(dy) * (z >= 0)
         dx = -t * dz
@@ -197,6 +203,7 @@ def _rows(function: str, input: Array) -> Array:
 
 
 @op
+@quiet
 def multilabel_margin_loss(
     input: Array,
     target: Array,
@@ -240,6 +247,7 @@ def multilabel_margin_loss(
     np.add.at(loss, row, np.where(active, z, 0.0).sum(1) / classes)
     y, reduced_back = reduced(loss if input.ndim == 2 else loss[0], reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(-1) / classes
         dz = active * dl[row, None]
@@ -252,6 +260,7 @@ def multilabel_margin_loss(
 
 
 @op
+@quiet
 def multi_margin_loss(
     input: Array,
     target: Array,
@@ -305,6 +314,7 @@ def multi_margin_loss(
     loss = w * (z if p == 1 else z * z).sum(1)
     y, reduced_back = reduced(loss.reshape(target.shape), reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(n) * w
         dz = dl[:, None] * (z > 0 if p == 1 else 2 * z)
@@ -333,6 +343,7 @@ def _triplet(
     z = margin + near - least
     y, reduced_back = reduced(np.maximum(z, 0), reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array, Array]:
         dz = reduced_back(dy) * (z >= 0)
         da, dp = near_back(unbroadcast(dz, near.shape))
@@ -366,6 +377,7 @@ def _check_distance(function: str, distance: object) -> None:
 
 
 @op
+@quiet
 def triplet_margin_loss(
     anchor: Array,
     positive: Array,
@@ -419,6 +431,7 @@ def triplet_margin_loss(
 
 
 @op
+@quiet
 def triplet_margin_with_distance_loss(
     anchor: Array,
     positive: Array,

@@ -102,7 +102,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Backward]:
         """Run `forward`; the backward refuses to run over parameters changed since."""
         output, backward = self.forward(*args, **kwargs)
-        versions = [(n, p, p.version) for n, p in self._own(Parameter) if n not in self._unread]
+        versions = [(n, p, p.version) for n, p in self._reads() if n not in self._unread]
         hooks = self._backward_hooks
         for forward_hook in self._forward_hooks:
             forward_hook(self, args, output)
@@ -126,6 +126,10 @@ class Module:
         return output, guarded
 
     # What the module holds
+
+    def _reads(self) -> list[tuple[str, Parameter]]:
+        """Parameters that its backward reads: its own; also a child's, if it does not call that."""
+        return self._own(Parameter)
 
     def _own(self, kind: type[Any]) -> list[tuple[str, Any]]:
         return [(name, item) for name, item in vars(self).items() if isinstance(item, kind)]

@@ -18,6 +18,8 @@ from scratch.nn.op import Backward
 
 REDUCTIONS = ("none", "mean", "sum")
 
+quiet = np.errstate(all="ignore")  # a decorator: infinity and NaN arise silently, as in torch
+
 
 def resolve(
     function: str,
@@ -64,16 +66,12 @@ def reduced(loss: Array, reduction: str, n: float | None = None) -> tuple[Array,
     """
     if reduction == "none":
         return loss, lambda dy: dy
-    total = loss.sum(
-        dtype=np.float64
-    )  # terms may cancel: in float32 they would leave their roundings
+    total = loss.sum(dtype=np.float64)  # in float32 terms that cancel would leave their roundings
     count = 1.0 if reduction == "sum" else loss.size if n is None else n
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        y = (total / count).astype(loss.dtype)
+    y = (total / count).astype(loss.dtype)
 
     def backward(dy: Array) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.broadcast_to(dy / count, loss.shape)
+        return np.broadcast_to(dy / count, loss.shape)
 
     return y, backward
 

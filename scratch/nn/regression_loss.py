@@ -35,7 +35,7 @@ from scratch import check
 from scratch.check import Array
 from scratch.nn.distance import sign
 from scratch.nn.op import Backward, op, unbroadcast
-from scratch.nn.reduction import REDUCTIONS, Loss, labels, reduced, resolve
+from scratch.nn.reduction import REDUCTIONS, Loss, labels, quiet, reduced, resolve
 
 
 def _pair(function: str, input: object, target: object) -> tuple[Array, Array]:
@@ -47,7 +47,7 @@ def _pair(function: str, input: object, target: object) -> tuple[Array, Array]:
         warnings.warn(
             f"{function}: input {x.shape} and target {t.shape} differ in shape and are broadcast; "
             "give both the same shape unless you mean that",
-            stacklevel=4,  # past this function, the loss and the op's wrapper
+            stacklevel=5,  # past this function, the loss and its two decorators
         )
     return x, t
 
@@ -77,6 +77,7 @@ def _difference_loss(
     """A loss of x - t with derivative `slope`, times w, reduced; the mean divides by `n`."""
     y, reduced_back = reduced(loss if w is None else w * loss, reduction, n)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
         dl = reduced_back(dy)
         dd = dl * slope if w is None else dl * w * slope
@@ -85,14 +86,14 @@ def _difference_loss(
             return dx, dt
         dw = unbroadcast(dl * loss, w.shape)
         if reduction == "mean" and n is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                dw = dw - dy * y / n  # y = sum(w loss) / n and n = sum(w)
+            dw = dw - dy * y / n  # y = sum(w loss) / n and n = sum(w)
         return dx, dt, dw
 
     return y, backward
 
 
 @op
+@quiet
 def l1_loss(
     input: Array,
     target: Array,
@@ -126,6 +127,7 @@ def l1_loss(
 
 
 @op
+@quiet
 def mse_loss(
     input: Array,
     target: Array,
@@ -159,6 +161,7 @@ def mse_loss(
 
 
 @op
+@quiet
 def smooth_l1_loss(
     input: Array,
     target: Array,
@@ -200,6 +203,7 @@ def smooth_l1_loss(
 
 
 @op
+@quiet
 def huber_loss(
     input: Array,
     target: Array,
@@ -238,6 +242,7 @@ def huber_loss(
 
 
 @op
+@quiet
 def poisson_nll_loss(
     input: Array,
     target: Array,
@@ -274,32 +279,30 @@ def poisson_nll_loss(
     check.option("poisson_nll_loss", "full", full, (True, False))
     reduction = resolve("poisson_nll_loss", reduction, size_average, reduce)
     eps = check.number("poisson_nll_loss", "eps", eps, low=0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        log_rate = x if log_input else np.log(x + eps)
-        loss = (np.exp(x) if log_input else x) - t * log_rate
-        if full:
-            stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
-            loss = loss + np.where(t > 1, stirling, 0.0)
+    log_rate = x if log_input else np.log(x + eps)
+    loss = (np.exp(x) if log_input else x) - t * log_rate
+    if full:
+        stirling = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
+        loss = loss + np.where(t > 1, stirling, 0.0)
     y, reduced_back = reduced(loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> Array | tuple[Array, Array]:
         dl = reduced_back(dy)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            dx = dl * (np.exp(x) - t if log_input else 1 - t / (x + eps))
-            dx = unbroadcast(dx, x.shape)
-            if not floating:
-                return dx
-            dlt = -log_rate
-            if full:
-                dlt = dlt + (t > 1) * (
-                    np.log(t) + 0.5 / t
-                )  # a product: NaN where t <= 0, as torch's
-            return dx, unbroadcast(dl * dlt, t.shape)
+        dx = dl * (np.exp(x) - t if log_input else 1 - t / (x + eps))
+        dx = unbroadcast(dx, x.shape)
+        if not floating:
+            return dx
+        dlt = -log_rate
+        if full:
+            dlt = dlt + (t > 1) * (np.log(t) + 0.5 / t)  # a product: NaN where t <= 0, as torch's
+        return dx, unbroadcast(dl * dlt, t.shape)
 
     return y, backward
 
 
 @op
+@quiet
 def gaussian_nll_loss(
     input: Array,
     target: Array,
@@ -338,20 +341,19 @@ def gaussian_nll_loss(
     variance, shape = _variance(var, x)
     v = np.maximum(variance, eps)
     d = x - t
-    with np.errstate(divide="ignore", invalid="ignore"):  # eps may be 0
-        loss = 0.5 * (np.log(v) + d * d / v)
+    loss = 0.5 * (np.log(v) + d * d / v)
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     y, reduced_back = reduced(loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
         dl = reduced_back(dy)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            dd = dl * d / v
-            dinputs = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
-            if shape is None:
-                return dinputs
-            dv = dl * (0.5 / v) * (1 - d * d / v)
+        dd = dl * d / v
+        dinputs = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
+        if shape is None:
+            return dinputs
+        dv = dl * (0.5 / v) * (1 - d * d / v)
         return *dinputs, unbroadcast(dv, variance.shape).reshape(shape)
 
     return y, backward
@@ -376,6 +378,7 @@ def _variance(var: Array | float, x: Array) -> tuple[Array, tuple[int, ...] | No
 
 
 @op
+@quiet
 def kl_div(
     input: Array,
     target: Array,
@@ -410,21 +413,20 @@ def kl_div(
     check.broadcastable("kl_div", input=x, target=t)
     reduction = resolve("kl_div", reduction, size_average, reduce, KL_REDUCTIONS)
     check.option("kl_div", "log_target", log_target, (True, False))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        loss = np.exp(t) * (t - x) if log_target else np.where(t == 0, 0.0, t * np.log(t)) - t * x
+    loss = np.exp(t) * (t - x) if log_target else np.where(t == 0, 0.0, t * np.log(t)) - t * x
     if reduction == "batchmean":
         y, reduced_back = reduced(loss, "mean", x.shape[0] if x.ndim else 1)
     else:
         y, reduced_back = reduced(loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dl = reduced_back(dy)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            if log_target:
-                p = np.exp(t)
-                dx, dt = -dl * p, dl * (t - x) * p + dl * p
-            else:  # the product rule on t log t; its t / t is NaN at 0, as torch's
-                dx, dt = -dl * t, dl * np.log(t) + dl * t / t - dl * x
+        if log_target:
+            p = np.exp(t)
+            dx, dt = -dl * p, dl * (t - x) * p + dl * p
+        else:  # the product rule on t log t; its t / t is NaN at 0, as torch's
+            dx, dt = -dl * t, dl * np.log(t) + dl * t / t - dl * x
         return unbroadcast(dx, x.shape), unbroadcast(dt, t.shape)
 
     return y, backward

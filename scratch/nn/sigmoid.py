@@ -9,8 +9,8 @@ silu         y = x s(x)                           dx = dy s (1 + x (1 - s))
 glu          y = a s(g)                           da = dy s    dg = dy a s (1 - s)    x = (a, g)
 shapes       x, y any; glu halves one axis
 stability    e^-|x| never overflows; where e^-x does, s is its limit 0
-torch        softplus jumps to x at b x > threshold, without which torch would overflow; here a large
-             one is safe. silu(-inf) is NaN, and its slope at +-inf.
+torch        softplus jumps to x at b x > threshold, without which torch would overflow; here any
+             threshold is safe. silu(-inf) is NaN, and its slope at +-inf.
 Sources      glu: Dauphin et al. 2017, arXiv:1612.08083; softplus: Dugas et al. 2001, NIPS 13;
              silu: Elfwing et al. 2018, arXiv:1702.03118
 """
