@@ -137,20 +137,7 @@ def run(
             bar.update(task, description=f"{job.kind} {job.name}"[:40].ljust(40))
             rows.append(job.run())
             bar.advance(task)
-    table = Table("twin", "kind", "dtype", box=None, pad_edge=False, header_style="bold")
-    for heading in ("compared", "worst", "allowed", ""):
-        table.add_column(heading, justify="right")
-    family = ""
-    for row in rows:
-        if row.family != family:
-            family = row.family
-            table.add_section()
-            table.add_row(f"[bold cyan]{family}[/]")
-        worst = row.worst
-        numbers = (f"{worst.error:.1f} eps", f"{worst.limit:.0f} eps") if worst else ("", "")
-        verdict = f"[red]{len(row.failed)} fail[/]" if row.failed else "[green]ok[/]"
-        table.add_row(row.name, row.kind, row.dtype, f"{len(row.comparisons):,}", *numbers, verdict)
-    console.print(table)
+    console.print(_results(rows, collapse=not k))
     failed = [(row, comparison) for row in rows for comparison in row.failed]
     for row, comparison in failed[:20]:
         console.print(
@@ -161,6 +148,44 @@ def run(
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _results(rows: list[Any], collapse: bool) -> Table:
+    """A line for each twin; mutants and database samples in one line each if `collapse`."""
+    from parity_tests.harness.report import by_name
+
+    dtypes = list(dict.fromkeys(row.dtype for row in rows))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("twin", no_wrap=True, min_width=30)
+    table.add_column("kind")
+    table.add_column("compared", justify="right")
+    for dtype in dtypes:
+        table.add_column(f"{dtype}, eps\nof the limit", justify="right", no_wrap=True)
+    table.add_column("", justify="right")
+    for family in dict.fromkeys(row.family for row in rows):
+        members = [row for row in rows if row.family == family]
+        table.add_section()
+        table.add_row(f"[bold cyan]{family}[/]")
+        groups = by_name(members)
+        if collapse and members[0].kind in ("pitfall", "samples"):
+            groups = [members]
+        for group in groups:
+            names = len({row.name for row in group})
+            name = group[0].name if len(groups) > 1 or names == 1 else f"all {names}"
+            failed = sum(len(row.failed) for row in group)
+            table.add_row(
+                name,
+                group[0].kind,
+                f"{sum(len(row.comparisons) for row in group):,}",
+                *(_worst([row for row in group if row.dtype == dtype]) for dtype in dtypes),
+                f"[red]{failed} fail[/]" if failed else "[green]ok[/]",
+            )
+    return table
+
+
+def _worst(rows: list[Any]) -> str:
+    worst = [row.worst for row in rows if row.worst is not None]
+    return f"{worst[0].error:.1f} of {worst[0].limit:.0f}" if len(worst) == 1 else ""
 
 
 def _counts(rows: list[Any], seconds: float) -> None:
@@ -178,7 +203,7 @@ def _counts(rows: list[Any], seconds: float) -> None:
             highlight=False,
         )
     absent = database.absent_modules()
-    if "database" in kinds:
+    if "samples" in kinds:
         console.print(
             f"of PyTorch's module database {len(database.present_modules())} classes are here, "
             f"{len(absent)} still absent: "

@@ -9,6 +9,7 @@ accepted    the differences of a function that is smooth at x; at a kink all bet
 """
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -217,7 +218,7 @@ class _Subject:
             return self.arrays[-1]
 
         bound.arguments.update(_map(copied, dict(bound.arguments)))
-        self.call: Callable[[], Any] = lambda: function(*bound.args, **bound.kwargs)
+        self.call: Callable[[], Any] = functools.partial(function, *bound.args, **bound.kwargs)
         self.inputs = len(self.names)
         for name, parameter in self.parameters.items():
             copied(name, parameter.data)
@@ -249,8 +250,8 @@ class _Subject:
 
     def run(self, x: Array) -> Any:
         """Output and backward at x, from the buffers and generators of the start."""
-        for array, part in zip(self.arrays, np.split(x, self.starts[1:]), strict=True):
-            array[...] = part.reshape(array.shape)
+        for array, start in zip(self.arrays, self.starts, strict=True):
+            array[...] = x[start : start + array.size].reshape(array.shape)
         for parameter in self.parameters.values():
             parameter.version += 1
         for module, name, buffer in self.buffers:

@@ -1,8 +1,17 @@
 """The twins: one entry for each op, module, model and optimizer."""
 
-from parity_tests.catalog import activation, dropout, embedding, linear, loss, models, optim
+from parity_tests.catalog import (
+    activation,
+    dropout,
+    embedding,
+    linear,
+    linear_cross_entropy,
+    loss,
+    models,
+    optim,
+)
 from parity_tests.harness.entry import Entry, Refusal
 
-FAMILIES = (linear, embedding, activation, dropout, loss, optim, models)
+FAMILIES = (linear, embedding, activation, dropout, loss, linear_cross_entropy, optim, models)
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

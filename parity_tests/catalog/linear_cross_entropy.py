@@ -49,13 +49,14 @@ def single(d: Draw, **kwargs: Any) -> Call:
 
 
 def ignored(make: Callable[..., Call], index: int) -> Callable[..., Call]:
-    """The same with every third target ignored, and class weights, one of them 0."""
+    """The same with every class, every third target ignored, and class weights, one of them 0."""
 
     def call(d: Draw, **kwargs: Any) -> Call:
-        x, w, t = (made := make(d)).args
+        made = make(d)
+        x, w, t = made.args
+        classes = ignoring(np.resize([3, 0, 2, 1], t.shape), index)
         weight = const(with_value(d.uniform(0.2, 2, 4), 0.0, 2))
-        options = {**made.kwargs, "weight": weight, "ignore_index": index, **kwargs}
-        return Call(x, w, ignoring(t, index), **options)
+        return Call(x, w, classes, **made.kwargs, weight=weight, ignore_index=index, **kwargs)
 
     return call
 
@@ -121,7 +122,9 @@ ENTRIES: list[Entry] = [
                 "smoothed, ignored, weight", ignored(head, -1), label_smoothing=0.1
             ),
             *at_once_and_in_chunks("heads", heads),
-            *at_once_and_in_chunks("heads, ignored, smoothed", ignored(heads, 2)),
+            *at_once_and_in_chunks(
+                "heads, smoothed, ignored, weight", ignored(heads, 2), label_smoothing=0.1
+            ),
             *at_once_and_in_chunks("distributions, weight", soft),
             *at_once_and_in_chunks("distributions, smoothed", soft, label_smoothing=0.2),
             *at_once_and_in_chunks("distributions, heads", soft_heads),
@@ -139,7 +142,7 @@ ENTRIES: list[Entry] = [
             ),
             Case(
                 "one class",
-                lambda d: Call(d.normal(5, 3), d.normal(1, 3), np.zeros(5, int), options=PAIRS),
+                lambda d: Call(d.normal(5, 3), d.normal(1, 3), np.zeros(5, int)),
                 zero=("input", "linear_weight"),
             ),
             Case(
@@ -289,7 +292,7 @@ REFUSALS = [
 REFUSALS += [
     Refusal(
         "LinearCrossEntropyOptions: size and method disagree",
-        lambda: F.linear_cross_entropy(X, W, T, options=Options(3, 3, "aspect_ratio")),
+        lambda: F.linear_cross_entropy(X, W, T, options=Options(False, 3, "aspect_ratio")),
         "LinearCrossEntropyOptions",
     ),
     Refusal(

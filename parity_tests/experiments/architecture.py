@@ -1,8 +1,9 @@
-"""What a network looks like: layers of units and the weights between them, drawn from the model itself.
+"""What a network looks like: layers of units and the weights between them, from the model itself.
 
-Guide: layers, and the drawing of a 4-5-2 network [536-640]. There at most five units of a layer are drawn without a word
-about the rest, and the lines connect three of them; here a layer that is too long says how many units are left out,
-and every line is a weight of the model, with its sign and size.
+Guide: layers, and the drawing of a 4-5-2 network [536-640]. There at most five units of a layer are
+drawn without a word about the rest, and only some of them are connected; here a layer that is too
+long says how many units are left out, and every line is a weight of the model, with its sign and
+size.
 """
 
 import re
@@ -16,7 +17,7 @@ import torch
 
 from datasets.tasks import get
 from parity_tests.experiments.outcome import Outcome
-from parity_tests.experiments.style import SCRATCH, THIRD, TORCH, figure
+from parity_tests.experiments.style import SCRATCH, TORCH, figure
 from parity_tests.experiments.twins import Twins, alike, apart, mlps
 from parity_tests.harness.draw import Array
 from scratch import nn
@@ -68,7 +69,7 @@ def layers(model: nn.Module) -> list[Layer]:
                 )
             bias = None if module.bias is None else module.bias.data
             kind = type(module).__name__
-            then = () if kind in ("Linear", "Neuron") else (kind,)
+            then: tuple[str, ...] = () if kind in ("Linear", "Neuron") else (kind,)
             found.append(Layer(module.out_features, module.weight.data, bias, then))
         elif found and not any(module.children()):
             last = found[-1]
@@ -232,7 +233,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         by_summary = int(total[1].replace(",", "")) if total else -1
         by_torch = sum(p.numel() for p in twins.theirs.parameters())
         outcome.claim(
-            f"{name}: the drawing, its formula, summary() and torch's numel count the same parameters",
+            f"{name}: drawing, formula, summary() and torch's numel count the same parameters",
             f"{by_layer:,} drawn, {by_formula:,} by (n + 1) m, {by_summary:,} in the summary, "
             f"{by_torch:,} in torch",
             by_layer == by_formula == by_summary == by_torch,
@@ -255,7 +256,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     outcome.claim(
         "4-5-2: both twins give the same outputs for (0.5, -0.2, 0.8, 0.1)",
         f"{ours[0].round(4).tolist()}, relative difference {difference:.1e}",
-        difference < 64 * np.finfo(np.float64).eps,
+        difference < 64 * float(np.finfo(np.float64).eps),
     )
     neuron = layers(nn.Sequential(nn.Flatten(), nn.Linear(3, 1), nn.Sigmoid()))
     outcome.claim(

@@ -1,8 +1,9 @@
 """What a network that learned XOR computes, everywhere in the plane and unit by unit.
 
-Guide: decision boundaries and hidden neurons [1480-1660], predictions over epochs [1420-1478]. It trains another network from
-the start for each epoch that it shows; here one run is watched. What the hidden units do is left to the eye; here
-the four hidden vectors are given to a perceptron too, which separates them where it never separates the four points.
+Guide: decision boundaries and hidden neurons [1480-1660], predictions over epochs [1420-1478]. It
+trains another network from the start for each epoch that it shows; here one run is watched. What
+the hidden units do is left to the eye; here the four hidden vectors are given to a perceptron too,
+which separates them where it never separates the four points.
 """
 
 from itertools import islice, repeat
@@ -28,7 +29,7 @@ LOW, HIGH = -0.5, 1.5
 def surfaces(twins: Twins, z: Array, side: int) -> tuple[Array, Array]:
     """Probability of 1 on the grid, of both twins, (side, side) each."""
     ours, theirs = twins(z)
-    return tuple(probabilities(y).reshape(side, side) for y in (ours, theirs))  # type: ignore[return-value]
+    return probabilities(ours).reshape(side, side), probabilities(theirs).reshape(side, side)
 
 
 def hidden_units(twins: Twins, z: Array) -> tuple[Array, Array]:
@@ -39,7 +40,7 @@ def hidden_units(twins: Twins, z: Array) -> tuple[Array, Array]:
 
 
 def is_separable(x: Array, y: Array) -> int | None:
-    """Epochs after which a perceptron classifies x without a mistake, None if it has not after 1,000."""
+    """The epoch in which a perceptron makes no more mistakes, None if there is none in 1,000."""
     model = Perceptron(x.shape[1], dtype=np.float64)
     for parameter in model.parameters():
         parameter.data = np.zeros(parameter.shape)
@@ -130,7 +131,7 @@ def draw_hidden(path: Path, grid: Array, h: Array, x: Array, y: Array, v: Array)
 
 def draw_history(path: Path, ours: Array, theirs: Array, loss: Array) -> Path:
     """Predictions and loss over the steps of one run."""
-    with figure(path, 1, 2, (12, 4.4)) as (fig, (predictions, losses)):
+    with figure(path, 1, 2, (12, 4.4)) as (_, (predictions, losses)):
         steps = np.arange(len(ours))
         for i, point in enumerate(POINTS):
             predictions.plot(steps, ours[:, i], color=CLASSES[i], lw=1.6, label=f"{point}, scratch")
@@ -210,8 +211,8 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     torch_inner = is_separable(torch_corners, y)
     outcome.claim(
         "a perceptron separates the four hidden vectors, which it never does with the four points",
-        f"points: {'no end after 1,000 epochs' if plain is None else plain}; hidden vectors: without a mistake "
-        f"in epoch {inner} (torch's: {torch_inner})",
+        f"points: {'no end after 1,000 epochs' if plain is None else plain}; hidden vectors: "
+        f"without a mistake in epoch {inner} (torch's: {torch_inner})",
         plain is None and inner is not None and torch_inner is not None,
     )
     weights = twins.ours.state_dict()["layers.2.weight"][0]

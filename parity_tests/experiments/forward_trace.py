@@ -1,9 +1,10 @@
 """One input through a 2-3-1 network and back, value by value, both packages in columns.
 
-Guide: the forward trace [641-735], with its weights. There W1 is (in, out) and a row vector is multiplied from the left;
-here weights are (out, in) as in torch, so the same numbers stand transposed. It stops at the prediction; here the trace
-goes on through the loss and all the way back. For its input (2, 3) no sum is negative, so ReLU changes nothing; the
-second input (2, -3) shows a unit that is cut off, in both directions.
+Guide: the forward trace [641-735], with its weights. There W1 is (in, out) and a row vector is
+multiplied from the left; here weights are (out, in) as in torch, so the same numbers stand
+transposed. It stops at the prediction; here the trace goes on through the loss and back to the
+input. For its input (2, 3) no sum is negative, so ReLU changes nothing; the second
+input (2, -3) shows a unit that is cut off, in both directions.
 """
 
 from collections import OrderedDict
@@ -16,7 +17,7 @@ import torch
 
 from parity_tests.experiments.architecture import draw_network
 from parity_tests.experiments.outcome import Outcome
-from parity_tests.experiments.style import SCRATCH, TORCH, figure
+from parity_tests.experiments.style import figure
 from parity_tests.experiments.twins import alike
 from parity_tests.harness import torch_trace, twin
 from parity_tests.harness.draw import Array
@@ -110,7 +111,7 @@ def through_torch(model: torch.nn.Module, x: Array) -> Pass:
     with torch_trace.trace(model) as record:
         y = model(leaf)
         loss = torch.nn.functional.binary_cross_entropy(y, torch.ones_like(y))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
     dparameters = [
         (n, twin.numpy(p.grad)) for n, p in model.named_parameters() if p.grad is not None
     ]
@@ -183,7 +184,7 @@ def compare(outcome: Outcome, ours: Pass, theirs: Pass, x: Array) -> None:
     expected = [name for name, _ in theirs.outputs], [name for name, _ in theirs.gradients]
     outcome.claim(
         f"{label}: names and order of the traces are those of torch's hooks, forward and backward",
-        f"{', '.join(n or '(root)' for n in names[0])}; {', '.join(n or '(root)' for n in names[1])}",
+        "; ".join(", ".join(name or "(root)" for name in side) for side in names),
         names == expected,
     )
     pairs = [(a, b) for (_, a), (_, b) in zip(ours.values(), theirs.values(), strict=True)]

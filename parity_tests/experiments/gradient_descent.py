@@ -1,8 +1,9 @@
 """Gradient descent on (w - 3)^2, and on real data with all rows, one row, or a few rows a step.
 
-Guide: four settings of the learning rate and the start, then the three regimes in words [841-935]. It calls the rate 0.5
-too fast; on this parabola 0.5 is the best there is: w - 3 is multiplied by 1 - 2 lr at every step, so 0.5 lands at once,
-up to 1 it still comes down, and only beyond that it runs away.
+Guide: four settings of the learning rate and the start, then the three regimes in words [841-935].
+It calls the rate 0.5 too fast; on this parabola 0.5 is the best there is: w - 3 is multiplied by
+1 - 2 lr at every step, so 0.5 lands at once, up to 1 it still comes down, and only beyond that it
+runs away.
 """
 
 import math
@@ -58,7 +59,7 @@ def descend(start: float, lr: float, steps: int = STEPS) -> tuple[Array, Array]:
 
         loss = torch.nn.functional.mse_loss(v, torch.from_numpy(target))
         torch_optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
         torch_optimizer.step()
         theirs.append(v.item())
     return np.array(ours), np.array(theirs)
@@ -101,7 +102,7 @@ def parabola(outcome: Outcome, out: Path) -> None:
     growth = far[1:] / far[:-1]
     outcome.claim(
         "lr 1.1 diverges: each step ends 1.2 times as far away",
-        f"factors {growth.min():.6f} to {growth.max():.6f}, {far[-1]:,.0f} away after {STEPS} steps",
+        f"factors {growth.min():.6f} to {growth.max():.6f}, {far[-1]:,.0f} away at the end",
         bool(np.allclose(growth, 1.2, rtol=1e-9)),
     )
     rates = np.linspace(0.02, 1.2, 60)
@@ -109,7 +110,8 @@ def parabola(outcome: Outcome, out: Path) -> None:
     nearer = rates[distance < 3]
     outcome.claim(
         "of 60 rates from 0.02 to 1.2 exactly those below 1 come nearer, and 0.5 comes nearest",
-        f"nearer for {nearer.min():.2f} to {nearer.max():.2f}, nearest for {rates[distance.argmin()]:.2f}",
+        f"nearer for {nearer.min():.2f} to {nearer.max():.2f}, nearest for "
+        f"{rates[distance.argmin()]:.2f}",
         bool(np.all((distance < 3) == (rates < 1 - 1e-9))) and distance.argmin() == 24,
     )
 
@@ -122,7 +124,7 @@ def parabola(outcome: Outcome, out: Path) -> None:
         (0.0, 0.9): "lr 0.9: from side to side, arrives",
         (0.0, 1.1): "lr 1.1: diverges (12 steps shown)",
     }
-    with figure(path, 2, 4, (16, 7)) as (fig, axes):
+    with figure(path, 2, 4, (16, 7)) as (_, axes):
         panels = [axes[0, 0], axes[0, 1], axes[0, 2], axes[1, 0], axes[1, 1], axes[1, 2]]
         for ax, setting in zip(panels, SETTINGS, strict=True):
             ours, theirs = paths[setting]
@@ -263,8 +265,9 @@ def noise(x: Array, t: Array, draws: int, seed: int) -> tuple[list[int], Array, 
         seed: of the start and the batches.
 
     Returns:
-        Batch sizes; root mean square distance over the length of the whole gradient, measured; and what drawing without
-        replacement predicts from the single rows, sqrt((n - B) / (B (n - 1))) times their deviation.
+        Batch sizes; root mean square distance over the length of the whole gradient, measured; and
+        what drawing without replacement predicts from the deviation of single rows, times
+        sqrt((n - B) / (B (n - 1))).
     """
     model = mlps(SIZES, "Tanh", seed).ours
 
@@ -341,8 +344,8 @@ def regimes(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
     }
     outcome.claim(
         "the noise of a batch's gradient falls as 1 / sqrt(rows)",
-        f"relative to the whole gradient: {measured[0]:.2f} with 1 row, {measured[-1]:.2f} with {sizes[-1]}; "
-        f"within {100 * off:.0f}% of the prediction",
+        f"relative to the whole gradient: {measured[0]:.2f} with 1 row, {measured[-1]:.2f} with "
+        f"{sizes[-1]}; within {100 * off:.0f}% of the prediction",
         off < 0.25,
     )
 
@@ -350,8 +353,8 @@ def regimes(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
     with figure(path, 1, 4, (17, 4.2)) as (fig, (by_epoch, by_step, by_time, by_rows)):
         for regime, colour in zip(runs, (TORCH, THIRD, SCRATCH), strict=True):
             steps = math.ceil(n / regime.rows) * np.arange(epochs + 1)
-            rows = "all" if regime.rows == n else regime.rows
-            label = f"{regime.name} ({rows} a step, lr {regime.lr:g})"
+            many = "all" if regime.rows == n else str(regime.rows)
+            label = f"{regime.name} ({many} a step, lr {regime.lr:g})"
             shared = {"color": colour, "lw": 3.0 if regime is mini else 1.4}
             by_epoch.semilogy(regime.loss, label=label, **shared)
             by_epoch.semilogy(regime.reference_loss, "x", color=colour, ms=5)
@@ -409,8 +412,8 @@ def roundings(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
         for lr in rates
     }
     outcome.claim(
-        f"digits in batches of 32, {steps} steps: to lr 1 the twins differ by roundings; beyond, descent itself "
-        "amplifies them, and at lr 5 two correct runs part ways",
+        f"digits in batches of 32, {steps} steps: to lr 1 the twins differ by roundings; beyond, "
+        "descent itself amplifies them, and at lr 5 two correct runs part ways",
         ", ".join(f"lr {lr:g}: {worst[lr]:.0e}" for lr in rates),
         max(worst[0.3], worst[1.0]) < 1e-10 and worst[1.0] < worst[3.0] and worst[5.0] > 1e-3,
     )
@@ -444,7 +447,7 @@ def roundings(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
 
 
 def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
-    """Walk down the parabola in six settings, then train on digits in three regimes and at five rates."""
+    """Walk down the parabola in six settings, then train on digits in three regimes."""
     outcome = Outcome("gradient_descent")
     parabola(outcome, out)
     regimes(outcome, out, small, seed)

@@ -159,6 +159,7 @@ def _functions() -> Iterator[Any]:
             yield info
 
 
+@strict_warnings()
 def run_module(name: str, dtype: Any, training: bool) -> Tally:
     """Every sample of one module class: keys, outputs, gradients, buffers."""
     info = next(info for info in module_db if info.name == name)
@@ -202,6 +203,7 @@ def run_module(name: str, dtype: Any, training: bool) -> Tally:
     return tally
 
 
+@strict_warnings()
 def run_module_errors(name: str) -> Tally:
     """Every input that torch refuses must be refused with ValueError or TypeError."""
     info = next(info for info in module_db if info.name == name)
@@ -241,6 +243,7 @@ def run_module_errors(name: str) -> Tally:
     return tally
 
 
+@strict_warnings()
 def run_function(name: str, dtype: Any) -> Tally:
     """Every sample of one function, all variants: outputs and gradients."""
     function = getattr(F, name.split(".")[-1])
@@ -301,8 +304,7 @@ def _on_torch(function: Callable[..., Any]) -> Callable[..., Any]:
 def _count(tally: Tally, number: int, run: Callable[[], list[Comparison]]) -> None:
     tally.ran += 1
     try:
-        with strict_warnings():
-            failed = [str(c) for c in run() if not c.passed]
+        failed = [str(c) for c in run() if not c.passed]
     except Exception as error:
         failed = [f"{type(error).__name__}: {error}"]
     if failed:

@@ -23,7 +23,7 @@ class Row:
 
     Attributes:
         family: section of the table.
-        kind: op, module, model, optimizer, pitfall or database.
+        kind: op, module, model, optimizer, pitfall or samples.
         name: the entry.
         dtype: 'float64' or 'float32'.
         comparisons: everything that was compared.
@@ -77,6 +77,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def by_name(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows of the same twin together, in the order of the run."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.family, row.kind, row.name), []).append(row)
+    return list(groups.values())
+
+
 def write_report(rows: Sequence[Row], folder: Path, device: str) -> Path:
     """Write report.json and report.html into `folder`; returns the page's path."""
     facts = environment(device)
@@ -104,18 +112,34 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
 
 
 STYLE = """
-:root { --ink: #1c2733; --soft: #66727f; --line: #e3e7eb; --good: #2f7d5b; --bad: #b3342d; } body {
-font: 15px/1.5 system-ui, sans-serif; color: var(--ink); margin: 2.5rem auto; max-width: 68rem;
-padding: 0 1rem; } h1 { font-size: 1.6rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0
-.4rem } .facts { color: var(--soft); margin: .3rem 0 1.6rem } .lead { font-size: 1.15rem; margin:
-.8rem 0 } .good { color: var(--good) } .bad { color: var(--bad) } table { border-collapse: collapse;
-width: 100%; font-variant-numeric: tabular-nums; table-layout: fixed } th { text-align: left;
-font-weight: 600; color: var(--soft); font-size: .8rem } td, th { padding: .22rem .6rem;
-border-bottom: 1px solid var(--line); overflow: hidden; text-overflow: ellipsis; white-space: nowrap
-} .n { text-align: right } .bar { background: #eef1f4; height: .55rem; border-radius: .3rem;
-overflow: hidden } .bar i { display: block; height: 100%; background: var(--good) } .bar.over i {
-background: var(--bad) } pre { background: #faf3f2; padding: .7rem 1rem; white-space: pre-wrap;
-font-size: .85rem }
+:root { --ink: #1c2733; --soft: #66727f; --line: #e3e7eb; --good: #2f7d5b; --bad: #b3342d }
+body {
+  font: 15px/1.5 system-ui, sans-serif; color: var(--ink);
+  max-width: 68rem; margin: 2.5rem auto; padding: 0 1rem
+}
+h1 { font-size: 1.6rem; margin: 0 }
+h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem }
+.facts { color: var(--soft); margin: .3rem 0 1.6rem }
+.lead { font-size: 1.15rem; margin: .8rem 0 }
+.good { color: var(--good) }
+.bad { color: var(--bad) }
+table {
+  border-collapse: collapse; table-layout: fixed; width: 100%;
+  font-variant-numeric: tabular-nums
+}
+th { text-align: left; font-weight: 600; color: var(--soft); font-size: .8rem }
+td, th {
+  padding: .22rem .6rem; border-bottom: 1px solid var(--line);
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap
+}
+.n { text-align: right }
+.cell { display: flex; align-items: center; gap: .6rem; color: var(--soft) }
+.cell span { font-size: .8rem; width: 7.5em }
+.bar { flex: 1; height: .55rem; background: #eef1f4; border-radius: .3rem; overflow: hidden }
+.bar i { display: block; height: 100% }
+i.good { background: var(--good) }
+i.bad { background: var(--bad) }
+pre { background: #faf3f2; padding: .7rem 1rem; white-space: pre-wrap; font-size: .85rem }
 """
 
 
@@ -139,7 +163,8 @@ def _page(rows: Sequence[Row], facts: dict[str, str]) -> str:
     ]
     for family in dict.fromkeys(r.family for r in rows):
         members = [r for r in rows if r.family == family]
-        parts.append(f"<h2>{html.escape(family)}</h2>{_table(members)}")
+        table = _mutants if members[0].kind == "pitfall" else _table
+        parts.append(f"<h2>{html.escape(family)}</h2>{table(members)}")
         for row in members:
             if row.failed:
                 text = "\n".join(str(c) for c in row.failed[:20])
@@ -149,28 +174,52 @@ def _page(rows: Sequence[Row], facts: dict[str, str]) -> str:
     return "\n".join(parts) + "\n</html>\n"
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _mutants(rows: Sequence[Row]) -> str:
     head = (
-        "<table><colgroup><col style='width:27%'><col style='width:9%'><col style='width:9%'>"
-        "<col style='width:9%'>"
-        "<col style='width:20%'><col style='width:26%'></colgroup>"
-        "<tr><th>twin<th>kind<th>dtype<th class=n>compared<th>worst error of limit<th>source</tr>"
+        "<table><colgroup><col style='width:30%'><col style='width:62%'></colgroup>"
+        "<tr><th>planted<th>torch's convention; the other<th>caught</tr>"
+    )
+    lines = [
+        f"<tr><td>{html.escape(row.name)}<td style='white-space:normal'>{html.escape(row.source)}"
+        f"<td>{_cell(row)}</tr>"
+        for row in rows
+    ]
+    return head + "".join(lines) + "</table>"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    dtypes = list(dict.fromkeys(row.dtype for row in rows))
+    width = 44 / len(dtypes)
+    head = (
+        "<table><colgroup><col style='width:24%'><col style='width:8%'><col style='width:9%'>"
+        + f"<col style='width:{width}%'>" * len(dtypes)
+        + "<col style='width:15%'></colgroup><tr><th>twin<th>kind<th class=n>compared"
+        + "".join(f"<th>{dtype}: worst, of the limit" for dtype in dtypes)
+        + "<th>source</tr>"
     )
     lines = []
-    for row in rows:
-        worst = row.worst
-        if worst is None:
-            style, word = ("bad", "fails") if row.failed else ("good", "equal")
-            bar = f'<span class="{style}">{word}</span>'
-        else:
-            share = min(1.0, worst.error / worst.limit)
-            title = html.escape(str(worst))
-            over = " over" if row.failed else ""
-            inside = f'<i style="width:{100 * share:.1f}%"></i>'
-            bar = f'<div class="bar{over}" title="{title}">{inside}</div>'
+    for group in by_name(rows):
+        first = group[0]
+        name, source = html.escape(first.name), html.escape(first.source)
+        cells = {row.dtype: _cell(row) for row in group}
         lines.append(
-            f"<tr><td>{html.escape(row.name)}<td>{row.kind}<td>{row.dtype}"
-            f"<td class=n>{len(row.comparisons):,}"
-            f'<td>{bar}<td title="{html.escape(row.source)}">{html.escape(row.source)}</tr>'
+            f'<tr><td title="{name}">{name}<td>{first.kind}'
+            f"<td class=n>{sum(len(row.comparisons) for row in group):,}"
+            + "".join(f"<td>{cells.get(dtype, '')}" for dtype in dtypes)
+            + f'<td title="{source}">{source}</tr>'
         )
     return head + "".join(lines) + "</table>"
+
+
+def _cell(row: Row) -> str:
+    """A bar from nothing to the limit, or a word where there is no number."""
+    worst = row.worst
+    style = "bad" if row.failed else "good"
+    if worst is None:
+        return f'<span class="{style}">{"no" if row.failed else "yes"}</span>'
+    share = min(1.0, worst.error / worst.limit)
+    inside = f'<i class="{style}" style="width:{100 * share:.1f}%"></i>'
+    return (
+        f'<div class="cell" title="{html.escape(str(worst))}"><div class="bar">{inside}</div>'
+        f"<span>{worst.error:.1f} of {worst.limit:.0f} eps</span></div>"
+    )

@@ -46,28 +46,14 @@ def plan(device: str, dtypes: list[str]) -> list[Job]:
         ]
     jobs += [pitfall_job(pitfall) for pitfall in PITFALLS]
     for dtype in dtypes:
-        for name in database.present_modules():
-            jobs.append(
-                Job(
-                    "PyTorch's module database",
-                    "database",
-                    name,
-                    dtype,
-                    "torch.testing",
-                    lambda n=name, t=dtype: _samples(n, t),
-                )  # type: ignore[misc]  # defaults bind the loop variables
-            )
-        for name in database.present_functions():
-            jobs.append(
-                Job(
-                    "PyTorch's function database",
-                    "database",
-                    name,
-                    dtype,
-                    "torch.testing",
-                    lambda n=name, t=dtype: _tally(database.run_function(n, np.dtype(t))),
-                )  # type: ignore[misc]  # as above
-            )
+        jobs += [
+            database_job(name, dtype, samples=_module_samples)
+            for name in database.present_modules()
+        ]
+        jobs += [
+            database_job(name, dtype, samples=_function_samples)
+            for name in database.present_functions()
+        ]
     return jobs
 
 
@@ -94,7 +80,7 @@ def pitfall_job(pitfall: Pitfall) -> Job:
         return [Comparison("mutant caught", 0, 0, note=note)]
 
     return Job(
-        "pitfalls: mutants that must be caught",
+        "mutants, to be caught",
         "pitfall",
         pitfall.name,
         "float64",
@@ -103,10 +89,22 @@ def pitfall_job(pitfall: Pitfall) -> Job:
     )
 
 
-def _samples(name: str, dtype: str) -> list[Comparison]:
+def database_job(name: str, dtype: str, samples: Callable[[str, str], list[Comparison]]) -> Job:
+    """All of PyTorch's samples of one class or function."""
+    kind = "module" if samples is _module_samples else "function"
+    short = name.removeprefix("nn.").removeprefix("functional.")
+    family = f"PyTorch's {kind} database"
+    return Job(family, "samples", short, dtype, "torch.testing", lambda: samples(name, dtype))
+
+
+def _module_samples(name: str, dtype: str) -> list[Comparison]:
     """All samples of a module class in both modes, and its error inputs."""
     tallies = [database.run_module(name, np.dtype(dtype), training) for training in (True, False)]
     return [c for tally in (*tallies, database.run_module_errors(name)) for c in _tally(tally)]
+
+
+def _function_samples(name: str, dtype: str) -> list[Comparison]:
+    return _tally(database.run_function(name, np.dtype(dtype)))
 
 
 def _tally(tally: database.Tally) -> list[Comparison]:

@@ -6,8 +6,8 @@ chunks     All rows of z at once are by far the largest array of a model with ma
            `options` z exists for a few rows at a time: the forward keeps their losses alone, and
            the backward computes z and p of each chunk anew, four matrix products in place of
            three. dW and db are summed over the chunks.
-shapes     x (in,) or (N, in)   W (C, in) or (C, d1, ..., in)   b, z as W without in
-           t, l (N, d1, ...); a distribution t (N, C, d1, ...)
+shapes     x (in,) or (N, in)   W (C, in) or (C, d1, ..., in)   b (C, d1, ...)
+           z (N, C, d1, ...)    t, l (N, d1, ...); a distribution t has z's shape
 torch      Chunks single classes (no d1, ...) without smoothing only, warns elsewhere and holds all
            of z; here everything is chunked. For 'mean' and 'sum' it computes the gradients in the
            forward, scales them in place and refuses to run backward twice. Where nothing is left
@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -56,7 +57,7 @@ class LinearCrossEntropyOptions:
     batch_chunk_size: int | None = None
     chunking_method: str | None = "auto"
     acc_policy: str = "auto"
-    acc_dtype: DTypeLike | None = None
+    acc_dtype: type[np.floating[Any]] | np.dtype[Any] | None = None
 
     def __post_init__(self) -> None:
         name = "LinearCrossEntropyOptions"
@@ -71,8 +72,8 @@ class LinearCrossEntropyOptions:
             check.refuse(name, expected, repr(method))
         policies = ("auto", "accurate", "balanced", "compact")
         check.option(name, "acc_policy", self.acc_policy, policies)
-        if self.acc_dtype is not None:
-            check.option(name, "acc_dtype", self.acc_dtype, (np.float32, np.float64))
+        if self.acc_dtype is not None and self.acc_dtype not in (np.float32, np.float64):
+            check.refuse(name, "acc_dtype None, float32 or float64", check.describe(self.acc_dtype))
 
     def rows(self, n: int, features: int, logits: int) -> int:
         """How many rows a chunk has.
@@ -174,7 +175,7 @@ def linear_cross_entropy(
     n, outputs = math.prod(batch), c * math.prod(places)
     size, options = max(n, 1), _options(name, options)
     if options is not None:
-        if options.acc_dtype not in (None, x.dtype):
+        if options.acc_dtype is not None and options.acc_dtype != x.dtype:
             check.refuse(name, f"acc_dtype None or the input's {x.dtype}", options.acc_dtype)
         size = options.rows(n, features, outputs)
 
