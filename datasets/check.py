@@ -25,12 +25,12 @@ def describe(value: object) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
-def size(function: str, name: str, value: object, low: int = 0, high: int | None = None) -> int:
+def size(function: str, name: str, value: Any, low: int = 0, high: int | None = None) -> int:
     """`value` as an int if it is an integer, not below `low` and not above `high`."""
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
-        n = operator.index(value)  # type: ignore[arg-type]  # anything may be passed: that is what is checked
+        n = operator.index(value)
     except TypeError:
         refuse(function, f"{name} to be an integer", describe(value), TypeError)
     if n < low or (high is not None and n > high):

@@ -1,5 +1,6 @@
 """The command line: `parity list | run | compare | train | experiment | bench`."""
 
+import dataclasses
 import difflib
 import json
 import sys
@@ -244,7 +245,7 @@ def compare(
     from parity_tests.harness.trajectory import compare as run_both
     from parity_tests.harness.trajectory_figure import draw
 
-    chosen = _task(task)
+    chosen = _task(task, hidden)
     if model not in MODELS:
         nearest("model", model, MODELS)
     if dtype not in DTYPES:
@@ -332,7 +333,7 @@ def train(
     from torch_ref.training.precision import set_precision
     from torch_ref.training.task import train_task
 
-    chosen = _task(task)
+    chosen = _task(task, hidden)
     if model not in MODELS:
         nearest("model", model, MODELS)
     if optimizer is not None and optimizer not in OPTIMIZERS:
@@ -377,12 +378,17 @@ def train(
     )
 
 
-def _task(name: str) -> Any:
+def _task(name: str, hidden: str | None) -> Any:
     from datasets.tasks import TASKS
 
     if name not in TASKS:
         nearest("task", name, TASKS)
-    return TASKS[name]
+    if hidden is None:
+        return TASKS[name]
+    widths = [width.strip() for width in hidden.split(",")]
+    if not all(width.isdigit() and int(width) > 0 for width in widths):
+        fail(f"--hidden takes positive widths such as 64,32, not {hidden!r}")
+    return dataclasses.replace(TASKS[name], hidden=tuple(map(int, widths)))
 
 
 def _optimizer_args(task: Any, optimizer: str | None, lr: float | None) -> dict[str, Any] | None:

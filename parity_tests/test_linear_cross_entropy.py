@@ -1,4 +1,4 @@
-"""The chunks of linear_cross_entropy: their sizes, the memory that they need, what outlives them."""
+"""The chunks of linear_cross_entropy: how many rows, how much memory, what backward reads."""
 
 import tracemalloc
 from typing import Any
@@ -17,7 +17,7 @@ METHODS = ("auto", "aspect_ratio", "aspect_ratio:2", "aspect_ratio:3", "aspect_r
 
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_of_a_chunk_are_torchs(method: str | None) -> None:
-    theirs = torch.nn.LinearCrossEntropyOptions(chunking_method=method)
+    theirs: Any = torch.nn.LinearCrossEntropyOptions(chunking_method=method)
     for n in (0, 1, 2, 7, 64, 100, 4096):
         for features in (1, 3, 16, 768):
             for classes in (1, 5, 16, 1000, 50257):
@@ -29,9 +29,9 @@ def test_rows_of_a_chunk_are_torchs(method: str | None) -> None:
 @pytest.mark.parametrize("size", [1, 3, 8, 9])
 def test_given_rows_are_torchs(size: int) -> None:
     for method in ("auto", None):
-        theirs = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=size, chunking_method=method)
+        theirs: Any = torch.nn.LinearCrossEntropyOptions(False, size, method)
         adjusted = theirs._adjust(8, 3, 5, torch.float32, torch.device("cpu"))
-        ours = Options(batch_chunk_size=size, chunking_method=method)
+        ours = Options(False, size, method)
         assert ours.rows(8, 3, 5) == adjusted.batch_chunk_size
         assert repr(ours) == repr(theirs)
 
@@ -52,10 +52,10 @@ def peak(**options: Any) -> tuple[int, int]:
 def test_chunks_never_hold_all_logits() -> None:
     logits = 512 * 2048 * 8
     most, held = peak()
-    assert most > 2 * logits
+    assert most > 1.5 * logits
     assert held > logits
     most, held = peak(options=Options(batch_chunk_size=16))
-    assert most < logits / 8  # three arrays of a chunk's logits, W's gradient and a chunk's share
+    assert most < logits / 6  # two arrays of a chunk's logits, W's gradient and a chunk's share
     assert held < logits / 500  # the losses
 
 

@@ -479,7 +479,8 @@ def test_closure_zero_grad_and_repr() -> None:
     for set_to_none in (False, True):
         optimizer.zero_grad(set_to_none)
         found.append(p.grad)
-    assert np.array_equal(found[0], [0.0]) and found[1] is None  # type: ignore[arg-type]  # an array
+    zero, none = found
+    assert zero is not None and np.array_equal(zero, [0.0]) and none is None
     version = p.version
     assert optimizer.step() is None and p.version == version  # no gradient: untouched
     lines = repr(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.25)).split("\n")

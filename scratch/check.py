@@ -21,8 +21,13 @@ def describe(value: object) -> str:
     """An array by dtype and shape, anything else by its value."""
     if isinstance(value, np.ndarray | np.generic):
         return f"{value.dtype} array of shape {value.shape}"
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+    return f"{_line(value)} ({type(value).__name__})"
+
+
+def _line(value: object) -> str:
+    """`repr` on one line, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def floating(function: str, name: str, value: object, like: Array | None = None) -> Array:
@@ -74,8 +79,15 @@ def broadcastable(function: str, **arrays: Array) -> tuple[int, ...]:
 
 def option(function: str, name: str, value: object, choices: Sequence[object]) -> None:
     """Refuse unless `value` is one of `choices`."""
-    if not any(value is choice or value == choice for choice in choices):
-        refuse(function, f"{name} to be one of {', '.join(map(repr, choices))}", repr(value))
+    if not any(value is choice or _equal(value, choice) for choice in choices):
+        got = describe(value) if isinstance(value, np.ndarray) else _line(value)
+        refuse(function, f"{name} to be one of {', '.join(map(repr, choices))}", got)
+
+
+def _equal(value: object, choice: object) -> bool:
+    """Whether they are equal; an array, which compares entry by entry, never is."""
+    equal = not isinstance(value, np.ndarray) and value == choice
+    return isinstance(equal, bool | np.bool_) and bool(equal)
 
 
 def number(
@@ -108,10 +120,10 @@ def nonzero(function: str, name: str, value: object) -> float:
     return x
 
 
-def size(function: str, name: str, value: object, low: int = 0) -> int:
+def size(function: str, name: str, value: Any, low: int = 0) -> int:
     """`value` as an int if it is an integer not below `low`."""
     try:
-        n = operator.index(value)  # type: ignore[arg-type]  # anything may be passed: that is what is checked
+        n = operator.index(value)
     except TypeError:
         refuse(function, f"{name} to be an integer", describe(value), TypeError)
     if n < low:

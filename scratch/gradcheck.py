@@ -3,7 +3,8 @@
 backward    a = (J^T u) . v for a random cotangent u, along a direction v: one entry, or many
 against     the derivative of u . y(x + t v) at t = 0; `scratch.slopes` tells it, and how exactly
 steps       2^-6 max(1, |x|), a quarter of that, ..., down to 2^-40 times the entry's scale: |x|,
-            or where that is less the largest of its array; powers of two, so x + t v is exact
+            or where that is less the largest of its array, at most 1 (powers of two, so that
+            x + t v is exact)
 accepted    the differences of a function that is smooth at x; at a kink all between the slopes
             on its two sides (subgradients), at a jump the slope of either side
 """
@@ -132,7 +133,7 @@ def gradcheck(
     subject = _Subject(function, args, kwargs, constant)
     rng = np.random.default_rng(seed)
     found: list[Entry] = []
-    with subject.borrowed():
+    with subject.borrowed(), np.errstate(all="ignore"):  # steps may leave the domain
         probe = _Probe(subject, rng, largest, tolerance)
         for k, array in enumerate(subject.arrays):
             order = rng.permutation(array.size)
@@ -258,8 +259,7 @@ class _Subject:
             setattr(module, name, copy.copy(buffer))
         for generator, state in self.generators:
             generator.set_state(state)
-        with np.errstate(all="ignore"):
-            return self.call()
+        return self.call()
 
     def gradients(self, backward: Callable[..., Any], dy: tuple[Any, ...]) -> list[Array]:
         """What backward gives for each array; None counts as zeros."""

@@ -86,6 +86,8 @@ def ids(high: int, *shape: int) -> Any:
 
 
 T = torch.nn.functional
+MASK = RNG.random((1000, 1000)) < 0.5
+TENSOR_MASK = torch.from_numpy(MASK)
 BENCHMARKS: dict[str, Callable[[], Timing]] = {
     "mlp_step": mlp_step,
     "linear": lambda: op(
@@ -139,5 +141,3 @@ BENCHMARKS: dict[str, Callable[[], Timing]] = {
     "adam": lambda: optimizer("Adam", 1.2),
     "adamw": lambda: optimizer("AdamW", 1.2),
 }
-MASK = RNG.random((1000, 1000)) < 0.5
-TENSOR_MASK = torch.from_numpy(MASK)

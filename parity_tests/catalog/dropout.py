@@ -1,6 +1,7 @@
 """Dropout: both sides get the same mask, and where this torch draws as documented the same seed."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,24 +90,20 @@ def cases(full: tuple[int, ...], drawn: tuple[int, ...]) -> tuple[Case, ...]:
 
 def layer(cls: Any, other: Any, source: str, *shapes: tuple[int, ...]) -> Layer:
     """A module: first with nothing to draw, then with the draws of one seed on both sides."""
-    shape = shapes[0]
+
+    def normal(*shape: int) -> Callable[[Draw], Call]:
+        return lambda d: Call(d.normal(*shape))
+
+    first = normal(*shapes[0])
     fixed = (
-        Case("p 0", lambda d: Call(d.normal(*shape)), init=Call(0)),
-        Case(
-            "p 1",
-            lambda d: Call(d.normal(*shape)),
-            init=Call(1.0),
-            modes=("train",),
-            zero=("input",),
-        ),
-        Case(
-            "p 1, in evaluation", lambda d: Call(d.normal(*shape)), init=Call(1.0), modes=("eval",)
-        ),
-        Case("defaults in evaluation", lambda d: Call(d.normal(*shape)), modes=("eval",)),
-        Case("no samples", lambda d: Call(d.normal(0, *shape[1:]))),
+        Case("p 0", first, init=Call(0)),
+        Case("p 1", first, init=Call(1.0), modes=("train",), zero=("input",)),
+        Case("p 1, in evaluation", first, init=Call(1.0), modes=("eval",)),
+        Case("defaults in evaluation", first, modes=("eval",)),
+        Case("no samples", normal(0, *shapes[0][1:])),
     )
     drawn = tuple(
-        Case(f"p {p} of {shape}", lambda d, s=shape: Call(d.normal(*s)), init=Call(p), seeded=True)  # type: ignore[misc]  # the default binds the loop variable
+        Case(f"p {p} of {shape}", normal(*shape), init=Call(p), seeded=True)
         for p in (0.5, 0.3)
         for shape in shapes
     )
@@ -206,6 +203,10 @@ def _call(name: str, *args: Any, shape: tuple[int, ...] | None = None, **kwargs:
     return getattr(F, name)(np.zeros(NAMES[name] if shape is None else shape), *args, **kwargs)
 
 
+def _make(cls: Callable[..., nn.Module], **kwargs: Any) -> nn.Module:
+    return cls(**kwargs)
+
+
 BAD_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
     ("p above 1", {"p": 1.1}),
     ("negative p", {"p": -0.1}),
@@ -222,16 +223,16 @@ BAD_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
 
 REFUSALS = [
     *(
-        Refusal(f"{name}: {what}", lambda n=name, k=kwargs: _call(n, **k), name)  # type: ignore[misc]  # the defaults bind the loop variables
+        Refusal(f"{name}: {what}", partial(_call, name, **kwargs), name)
         for name in NAMES
         for what, kwargs in BAD_ARGUMENTS
     ),
     *(
-        Refusal(f"{name}: integer input", lambda n=name: getattr(F, n)(np.arange(3)), name)  # type: ignore[misc]  # as above
+        Refusal(f"{name}: integer input", partial(getattr(F, name), np.arange(3)), name)
         for name in NAMES
     ),
     *(
-        Refusal(f"{name}: axes of input", lambda n=name, s=shape: _call(n, shape=s), name)  # type: ignore[misc]  # as above
+        Refusal(f"{name}: axes of input", partial(_call, name, shape=shape), name)
         for name, shape in BAD_SHAPES.items()
     ),
     Refusal(
@@ -240,7 +241,7 @@ REFUSALS = [
         "feature_alpha_dropout",
     ),
     *(
-        Refusal(f"{cls.__name__}: {what}", lambda c=cls, k=kwargs: c(**k), cls.__name__)  # type: ignore[misc]  # as above
+        Refusal(f"{cls.__name__}: {what}", partial(_make, cls, **kwargs), cls.__name__)
         for cls in (
             nn.Dropout,
             nn.Dropout1d,

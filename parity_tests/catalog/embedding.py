@@ -1,10 +1,13 @@
 """Embeddings and bags of embeddings."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from parity_tests.harness.draw import Draw
 from parity_tests.harness.entry import Call, Case, Layer, Op, Refusal
 from scratch import nn
 from scratch.check import Array
@@ -74,6 +77,11 @@ def torch_embedding_start(scale: torch.Tensor) -> torch.Tensor:
     return y
 
 
+def lookup(ids: Array, *args: Any, **kwargs: Any) -> Callable[[Draw], Call]:
+    """Reads `ids` from a table of 5 rows."""
+    return lambda d: Call(ids.copy(), d.normal(5, 6), *args, **kwargs)
+
+
 ENTRIES = [
     Op(
         "embedding",
@@ -107,9 +115,7 @@ ENTRIES = [
             *(
                 Case(
                     f"max_norm of the {p}-norm",
-                    lambda d, p=p: Call(  # type: ignore[misc]  # the default binds the loop variable
-                        IDS.copy(), d.normal(5, 6), max_norm=1.0, norm_type=p
-                    ),
+                    lookup(IDS, max_norm=1.0, norm_type=p),
                     surrogate=LIMITED,
                 )
                 for p in (1, 0.5, 3.0, np.inf, 0)
@@ -192,12 +198,7 @@ ENTRIES = [
         source=BAG,
         cases=(
             *(
-                Case(
-                    f"{mode}, {name}",
-                    lambda d, ids=ids, kwargs=kwargs: Call(  # type: ignore[misc]  # the defaults bind the loop variables
-                        ids.copy(), d.normal(5, 6), **kwargs
-                    ),
-                )
+                Case(f"{mode}, {name}", lookup(ids, **kwargs))
                 for mode in ("sum", "mean", "max")
                 for name, ids, kwargs in (
                     ("matrix", IDS, {"mode": mode}),
@@ -229,9 +230,7 @@ ENTRIES = [
             *(
                 Case(
                     f"{mode}, no index",
-                    lambda d, mode=mode: Call(  # type: ignore[misc]  # as above
-                        FLAT[:0].copy(), d.normal(5, 6), np.array([0, 0]), mode=mode
-                    ),
+                    lookup(FLAT[:0], np.array([0, 0]), mode=mode),
                     zero=("weight",),
                 )
                 for mode in ("sum", "mean", "max")
@@ -239,9 +238,7 @@ ENTRIES = [
             *(
                 Case(
                     f"{mode}, max_norm",
-                    lambda d, mode=mode: Call(  # type: ignore[misc]  # as above
-                        IDS.copy(), d.normal(5, 6), None, 2.0, mode=mode
-                    ),
+                    lookup(IDS, None, 2.0, mode=mode),
                     surrogate=LIMITED,
                 )
                 for mode in ("sum", "mean", "max")
@@ -249,9 +246,7 @@ ENTRIES = [
             *(
                 Case(
                     f"{mode}, by frequency",
-                    lambda d, mode=mode: Call(  # type: ignore[misc]  # as above
-                        FLAT.copy(), d.normal(5, 6), OFFSETS, mode=mode, scale_grad_by_freq=True
-                    ),
+                    lookup(FLAT, OFFSETS, mode=mode, scale_grad_by_freq=True),
                     surrogate=FREQUENCY,
                 )
                 for mode in ("sum", "mean")
@@ -363,7 +358,8 @@ def _bag(**kwargs: Any) -> Any:
     return F.embedding_bag(**arguments)
 
 
-BAD_TABLES = [
+Bad = list[tuple[str, dict[str, Any]]]
+BAD_TABLES: Bad = [
     ("floating indices", {"input": np.zeros(8)}),
     ("index too large", {"input": FLAT + 2}),
     ("negative index", {"input": FLAT - 1}),
@@ -378,7 +374,7 @@ BAD_TABLES = [
     ("sparse in words", {"sparse": "yes"}),
     ("scale_grad_by_freq in words", {"scale_grad_by_freq": "yes"}),
 ]
-BAD_BAGS = [
+BAD_BAGS: Bad = [
     ("no offsets", {"offsets": None}),
     ("offsets beside a matrix", {"input": IDS}),
     ("3-d input", {"input": IDS[None]}),
@@ -399,7 +395,7 @@ BAD_BAGS = [
     ("integer weights", {"mode": "sum", "per_sample_weights": FLAT}),
     ("weights of another dtype", {"mode": "sum", "per_sample_weights": np.zeros(8, "f")}),
 ]
-BAD_MODULES = [
+BAD_MODULES: Bad = [
     ("negative num_embeddings", {"num_embeddings": -1}),
     ("half an embedding_dim", {"embedding_dim": 0.5}),
     ("padding_idx too large", {"padding_idx": 5}),
@@ -419,22 +415,22 @@ def _module(cls: Any, **kwargs: Any) -> Any:
 
 REFUSALS = [
     *(
-        Refusal(f"embedding: {what}", lambda k=k: _embedding(**k), "embedding")  # type: ignore[misc]  # the default binds the loop variable
+        Refusal(f"embedding: {what}", partial(_embedding, **k), "embedding")
         for what, k in BAD_TABLES
     ),
     *(
-        Refusal(f"embedding_bag: {what}", lambda k=k: _bag(**k), "embedding_bag")  # type: ignore[misc]  # as above
+        Refusal(f"embedding_bag: {what}", partial(_bag, **k), "embedding_bag")
         for what, k in BAD_TABLES + BAD_BAGS
     ),
     *(
-        Refusal(f"{cls.__name__}: {what}", lambda c=cls, k=k: _module(c, **k), cls.__name__)  # type: ignore[misc]  # as above
+        Refusal(f"{cls.__name__}: {what}", partial(_module, cls, **k), cls.__name__)
         for cls in (nn.Embedding, nn.EmbeddingBag)
         for what, k in BAD_MODULES
     ),
     *(
         Refusal(
             f"{cls.__name__}.from_pretrained: {what}",
-            lambda c=cls, t=table: c.from_pretrained(t),  # type: ignore[misc]  # as above
+            partial(cls.from_pretrained, table),
             f"{cls.__name__}.from_pretrained",
         )
         for cls in (nn.Embedding, nn.EmbeddingBag)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity_tests.harness.entry import Call, Case, Layer, Op, Refusal
+from parity_tests.harness.entry import Call, Case, Layer, Op, Refusal, unchecked
 from scratch import nn
 from scratch.check import Array
 from scratch.nn import functional as F
@@ -325,7 +325,7 @@ def _linear_backward(dy: Any) -> Any:
 
 REFUSALS = [
     Refusal("linear: integer input", lambda: F.linear(np.arange(3), zeros(4, 3)), "linear"),
-    Refusal("linear: a list", lambda: F.linear([0.0], zeros(4, 1)), "linear"),  # type: ignore[arg-type]  # that is the point
+    Refusal("linear: a list", lambda: F.linear(unchecked([0.0]), zeros(4, 1)), "linear"),
     Refusal("linear: two dtypes", lambda: F.linear(zeros(3), np.zeros((4, 3), "f")), "linear"),
     Refusal("linear: width of input", lambda: F.linear(zeros(2, 4), zeros(4, 3)), "linear"),
     Refusal("linear: 0-d input", lambda: F.linear(zeros(), zeros(4, 3)), "linear"),
@@ -335,7 +335,7 @@ REFUSALS = [
     Refusal("linear: dtype of dy", lambda: _linear_backward(np.zeros((2, 4), "f")), "linear back"),
     Refusal("linear: no dy", lambda: F.linear(zeros(2, 3), zeros(4, 3))[1](), "linear backward"),
     Refusal("Linear: negative size", lambda: nn.Linear(-1, 2), "Linear"),
-    Refusal("Linear: half a size", lambda: nn.Linear(3, 2.5), "Linear"),  # type: ignore[arg-type]  # that is the point
+    Refusal("Linear: half a size", lambda: nn.Linear(3, unchecked(2.5)), "Linear"),
     Refusal("Linear: integer dtype", lambda: nn.Linear(3, 2, dtype=np.int64), "Parameter"),
     Refusal("Linear: dtype of input", lambda: nn.Linear(3, 2)(zeros(4, 3)), "linear"),
     Refusal(
@@ -383,14 +383,14 @@ REFUSALS = [
     Refusal("unflatten: two to infer", lambda: F.unflatten(zeros(6), 0, (-1, -1)), "unflatten"),
     Refusal("unflatten: does not divide", lambda: F.unflatten(zeros(6), 0, (-1, 4)), "unflatten"),
     Refusal("unflatten: no sizes", lambda: F.unflatten(zeros(6), 0, ()), "unflatten"),
-    Refusal("unflatten: one integer", lambda: F.unflatten(zeros(6), 0, 6), "unflatten"),  # type: ignore[arg-type]  # that is the point
-    Refusal("Flatten: axis", lambda: nn.Flatten(1.5), "Flatten"),  # type: ignore[arg-type]  # that is the point
+    Refusal("unflatten: one integer", lambda: F.unflatten(zeros(6), 0, unchecked(6)), "unflatten"),
+    Refusal("Flatten: axis", lambda: nn.Flatten(unchecked(1.5)), "Flatten"),
     Refusal("Flatten: 1-d input", lambda: nn.Flatten()(zeros(3)), "flatten"),
-    Refusal("Unflatten: sizes", lambda: nn.Unflatten(1, "23"), "Unflatten"),  # type: ignore[arg-type]  # that is the point
+    Refusal("Unflatten: sizes", lambda: nn.Unflatten(1, unchecked("23")), "Unflatten"),
     Refusal("Unflatten: product", lambda: nn.Unflatten(1, (2, 4))(zeros(2, 6)), "unflatten"),
-    Refusal("Sequential: a function", lambda: nn.Sequential(np.tanh), "Sequential"),  # type: ignore[arg-type]  # that is the point
-    Refusal("ModuleList: a number", lambda: nn.ModuleList([1]), "ModuleList"),  # type: ignore[list-item]  # that is the point
-    Refusal("ModuleDict: a number", lambda: nn.ModuleDict({"a": 1}), "ModuleDict"),  # type: ignore[dict-item]  # that is the point
+    Refusal("Sequential: a function", lambda: nn.Sequential(unchecked(np.tanh)), "Sequential"),
+    Refusal("ModuleList: a number", lambda: nn.ModuleList([unchecked(1)]), "ModuleList"),
+    Refusal("ModuleDict: a number", lambda: nn.ModuleDict({"a": unchecked(1)}), "ModuleDict"),
     Refusal("ModuleDict: a dot", lambda: nn.ModuleDict({"a.b": nn.Identity()}), "ModuleDict"),
     Refusal("ModuleDict: a method", lambda: nn.ModuleDict({"train": nn.Identity()}), "ModuleDict"),
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -11,9 +11,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+if TYPE_CHECKING:  # not in every release
+    from matplotlib.typing import RcKeyType
+
 SCRATCH, TORCH, THIRD = "#c8553d", "#28536b", "#6b9080"
 CLASSES = ("#28536b", "#c8553d", "#e0a458", "#6b9080", "#7b5e7b")
-RC = {
+RC: dict["RcKeyType", float] = {
     "figure.dpi": 130,
     "font.size": 10,
     "axes.grid": True,

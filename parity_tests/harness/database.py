@@ -9,6 +9,7 @@ only one that touches them.
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import scratch
 from parity_tests.harness import twin
 from parity_tests.harness.check import TORCH_DTYPE, check_layer, check_op, strict_warnings
 from parity_tests.harness.compare import Comparison
-from parity_tests.harness.draw import same_draws
+from parity_tests.harness.draw import Draw, same_draws
 from parity_tests.harness.entry import Call, Case, Const, Layer, Op
 from scratch.nn import functional as F
 from scratch.random import Generator
@@ -64,6 +65,15 @@ class Tally:
         return self.ran - len(self.failures)
 
 
+def _apply(function: Callable[..., Any], call: Call) -> Any:
+    return function(*call.args, **call.kwargs)
+
+
+def _given(call: Call, draw: Draw) -> Call:
+    """A case's arguments where the sample, not the draw, brings them."""
+    return call
+
+
 def _differentiable(call: Call, run: Callable[[Call], Any]) -> Call:
     """The call as arrays, with those that torch does not differentiate marked constant.
 
@@ -83,13 +93,11 @@ def _differentiable(call: Call, run: Callable[[Call], Any]) -> Call:
 
         try:
             ys = [y for y in twin.as_tuple(run(twin.map_call(leaf, call))) if y.requires_grad]
-            leaf_tensor = seen[position]
-            total = sum((y * torch.ones_like(y)).sum() for y in ys)
-            if not ys or torch.autograd.grad(total, leaf_tensor, allow_unused=True)[0] is None:  # type: ignore[arg-type]  # ys is not empty
-                return False
+            ones = [torch.ones_like(y) for y in ys]
+            found = torch.autograd.grad(ys, seen[position], ones, allow_unused=True) if ys else ()
         except (RuntimeError, ValueError):
             return False
-        return True
+        return any(gradient is not None for gradient in found)
 
     count = 0
 
@@ -183,7 +191,7 @@ def run_module(name: str, dtype: Any, training: bool) -> Tally:
         module = info.module_cls(*arguments.args, **init_kwargs)
         module = module.to(TORCH_DTYPE[np.dtype(dtype)]).train(training)
         call = Call(*forward.args, **forward.kwargs)
-        make = _differentiable(call, lambda c, m=module: m(*c.args, **c.kwargs))  # type: ignore[misc]  # the default binds the loop variable
+        call = _differentiable(call, partial(_apply, module))
         # Functions among the constructor's arguments (distances) have a twin each.
         entry = Layer(
             name,
@@ -193,13 +201,10 @@ def run_module(name: str, dtype: Any, training: bool) -> Tally:
             "torch.testing",
         )
         label = sample.desc or str(number)
-        case = Case(label, lambda d, m=make: m, init=init, cancels=CANCELS.get(name, 0.0))
+        case = Case(label, partial(_given, call), init=init, cancels=CANCELS.get(name, 0.0))
         mode = "train" if training else "eval"
-        _count(
-            tally,
-            number,
-            lambda e=entry, c=case, m=mode: check_layer(e, c, m, np.dtype(dtype), "cpu", False),
-        )  # type: ignore[misc]  # as above
+        run = partial(check_layer, entry, case, mode, np.dtype(dtype), "cpu", thorough=False)
+        _count(tally, number, run)
     return tally
 
 
@@ -270,14 +275,11 @@ def run_function(name: str, dtype: Any) -> Tally:
         for sample in samples:
             call = Call(sample.input, *sample.args, **sample.kwargs)
             theirs = _on_torch(info.op)
-            make = _differentiable(call, lambda c, t=theirs: t(*c.args, **c.kwargs))  # type: ignore[misc]  # the default binds the loop variable
-            case = Case(str(tally.ran), lambda d, m=make: m, cancels=CANCELS.get(name, 0.0))
+            call = _differentiable(call, partial(_apply, theirs))
+            case = Case(str(tally.ran), partial(_given, call), cancels=CANCELS.get(name, 0.0))
             entry = Op(name, ours, theirs, (case,), "torch.testing")
-            _count(
-                tally,
-                tally.ran,
-                lambda e=entry, c=case: check_op(e, c, np.dtype(dtype), "cpu", False),
-            )  # type: ignore[misc]  # as above
+            run = partial(check_op, entry, case, np.dtype(dtype), "cpu", thorough=False)
+            _count(tally, tally.ran, run)
     return tally
 
 

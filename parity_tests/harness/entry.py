@@ -1,7 +1,7 @@
 """What the catalog is made of: an entry names a twin, its cases the arguments to compare it on."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -44,6 +44,7 @@ class Case:
         reason: why `c` differs from the entry's.
         cancels: magnitude of the terms that cancel in the sums of which gradients are made; a
             gradient smaller than this is measured against it.
+        output_cancels: the same of the outputs.
         surrogate: why the gradient is by definition not the derivative (padding rows), so that
             finite differences are left out; empty if it is.
         modes: which of 'train' and 'eval' are compared (modules and models).
@@ -52,11 +53,12 @@ class Case:
 
     name: str
     make: Callable[[Draw], Call]
-    init: Call = Call()  # noqa: RUF009  # never mutated
+    init: Call = field(default_factory=Call)
     zero: tuple[str, ...] = ()
     c: float | None = None
     reason: str = ""
     cancels: float = 0.0
+    output_cancels: float = 0.0
     surrogate: str = ""
     modes: tuple[str, ...] = ("train", "eval")
     seeded: bool = False
@@ -107,6 +109,11 @@ class Optim:
 
 
 Entry = Op | Layer | Optim
+
+
+def unchecked(value: object) -> Any:
+    """`value` unseen by the type checker: for calls that its annotations forbid."""
+    return value
 
 
 @dataclass(frozen=True)

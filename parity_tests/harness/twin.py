@@ -175,7 +175,7 @@ def move_off_start(module: torch.nn.Module, draw: Draw) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             noise = draw.normal(*parameter.shape, scale=0.3)
-            parameter += torch.from_numpy(np.array(noise)).to(parameter)
+            parameter.add_(torch.from_numpy(np.array(noise)).to(parameter))
         for name, buffer in module.named_buffers():
             if buffer.is_floating_point() and "weight" not in name:
                 noise = draw.uniform(0.1, 0.5, *buffer.shape)

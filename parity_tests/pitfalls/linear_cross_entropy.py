@@ -1,4 +1,4 @@
-"""Conventions of the cross entropy of a linear map: how chunks average, which axis the classes are."""
+"""Conventions of linear_cross_entropy: how chunks average, which axis the classes are."""
 
 from typing import Any
 

@@ -108,16 +108,16 @@ def nll_loss(
     weight = _class_weight("nll_loss", weight, x, rows.shape[1])
     t, valid, w = _classes("nll_loss", target, x, weight, ignore_index)
     n, d = np.arange(rows.shape[0])[:, None], np.arange(rows.shape[2])
-    # Chosen, not multiplied: an ignored entry may stand on an infinity.
-    loss = np.where(valid, -w * rows[n, t, d], 0.0)
+    loss = np.where(valid, -w * rows[n, t, d], 0.0)  # not a product, as in cross_entropy
     y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
+    shape, layout = x.shape, rows.shape
 
     @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(t.shape)
-        drows = np.zeros_like(rows)
+        drows = np.zeros(layout, dy.dtype)
         drows[n, t, d] = np.where(valid, -dl * w, 0.0)
-        return drows.reshape(x.shape)
+        return drows.reshape(shape)
 
     return y, backward
 
@@ -187,24 +187,22 @@ def cross_entropy(
     loss = w * (log_sum - z_target)
     if smoothing:
         loss = (1 - smoothing) * loss + share * (w_sum * log_sum - z_sum)
-    loss = np.where(
-        valid, loss, 0.0
-    )  # chosen, not multiplied: an ignored entry may stand on an infinity
+    loss = np.where(valid, loss, 0.0)  # not a product: an ignored entry may stand on an infinity
     y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
+    shape = x.shape  # all that backward needs of the logits
 
     @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(t.shape)
-        dtarget = np.where(valid, dl * w * (1 - smoothing), 0.0)  # -dlog p of the right class
-        deach = (
-            np.where(valid, dl * share, 0.0) if smoothing else None
-        )  # -dlog p of every class, over its weight
+        # What -log p receives of the right class, and beside it of each class over its weight.
+        dtarget = np.where(valid, dl * w * (1 - smoothing), 0.0)
+        deach = np.where(valid, dl * share, 0.0) if smoothing else None
         dsum = dtarget if deach is None else dtarget + deach * w_sum
         dlogits: Array = e * (dsum / e_sum)[:, None]
         if deach is not None:
             dlogits -= deach[:, None] if weight is None else deach[:, None] * weight[:, None]
         dlogits[n, t, d] -= dtarget
-        return dlogits.reshape(x.shape)
+        return dlogits.reshape(shape)
 
     return y, backward
 

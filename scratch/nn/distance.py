@@ -46,6 +46,7 @@ def _norm(v: Array, p: float, ties_share: bool = True) -> tuple[Array, Backward]
         n = (size**p).sum(-1) ** (1 / p)
 
     def backward(dn: Array) -> Any:
+        size = np.abs(v)
         dn, length = np.expand_dims(dn, -1), np.expand_dims(n, -1)
         if p == 0:
             return np.zeros_like(v)
@@ -97,11 +98,12 @@ def pairwise_distance(
         check.refuse("pairwise_distance", "at least one entry along the last axis", shape)
     v = np.atleast_1d(x1 - x2 + eps)
     y, norm_back = _norm(v, p)
+    shape1, shape2 = x1.shape, x2.shape
 
     @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dv = norm_back(dy.reshape(v.shape[:-1])).reshape(shape)
-        return unbroadcast(dv, x1.shape), unbroadcast(-dv, x2.shape)
+        return unbroadcast(dv, shape1), unbroadcast(-dv, shape2)
 
     return (np.expand_dims(y, -1) if keepdim and shape else y), backward
 
@@ -129,11 +131,12 @@ def pdist(input: Array, p: float = 2) -> tuple[Array, Backward]:
         check.refuse("pdist", "at least one column at p = inf", x.shape)
     i, j = np.triu_indices(len(x), 1)
     y, norm_back = _norm(x[i] - x[j], p, ties_share=False)
+    x_shape = x.shape
 
     @quiet
     def backward(dy: Array) -> Array:
         dv = norm_back(dy)
-        dx = np.zeros_like(x)
+        dx = np.zeros(x_shape, dy.dtype)
         np.add.at(dx, i, dv)
         np.subtract.at(dx, j, dv)
         return dx
@@ -169,12 +172,13 @@ def cosine_similarity(
     wide1, wide2 = (np.atleast_1d(np.broadcast_to(x, shape)) for x in (x1, x2))
     u1, unit1_back = _unit(wide1, axis, eps)
     u2, unit2_back = _unit(wide2, axis, eps)
+    shape1, shape2 = x1.shape, x2.shape
 
     @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
         dy = np.expand_dims(dy, axis)
         dx1, dx2 = unit1_back(dy * u2).reshape(shape), unit2_back(dy * u1).reshape(shape)
-        return unbroadcast(dx1, x1.shape), unbroadcast(dx2, x2.shape)
+        return unbroadcast(dx1, shape1), unbroadcast(dx2, shape2)
 
     return (u1 * u2).sum(axis), backward
 

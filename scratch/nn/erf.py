@@ -18,8 +18,8 @@ import math
 import numpy as np
 
 from scratch.check import Array
+from scratch.nn.blocks import blocks
 
-BLOCK = 2**15  # entries whose intermediate results stay in cache
 Polynomial = tuple[float, ...]  # constant term first
 
 # dtype: limit, P, Q. At the limit u is large enough for NumPy's tanh to be 1, which gelu relies on.
@@ -68,10 +68,8 @@ def erf(x: Array) -> Array:
         New array of x's shape and dtype.
     """
     y = np.empty(x.shape, x.dtype)
-    source, target = x.reshape(-1), y.reshape(-1)
-    for start in range(0, x.size, BLOCK):
-        block = slice(start, start + BLOCK)
-        np.tanh(_arctanh_erf(source[block]), out=target[block])
+    for xs, ys in blocks(x, y):
+        np.tanh(_arctanh_erf(xs), out=ys)
     return y
 
 

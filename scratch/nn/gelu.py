@@ -16,6 +16,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
+from scratch.nn.blocks import blocks
 from scratch.nn.erf import erf
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
@@ -56,51 +57,61 @@ def gelu(input: Array, approximate: str = "none") -> tuple[Array, Backward]:
 
 
 def _exact(x: Array) -> tuple[Array, Backward]:
-    distribution = erf(x * math.sqrt(0.5))
-    distribution += 1
-    distribution *= 0.5
+    y, distribution = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    for xs, ps, ys in blocks(x, distribution, y):
+        ps[...] = erf(xs * math.sqrt(0.5))
+        ps += 1
+        ps *= 0.5
+        np.multiply(xs, ps, out=ys)
 
     def backward(dy: Array) -> Array:
-        slope = np.square(x, out=np.empty_like(x))
-        slope *= -0.5
-        np.exp(slope, out=slope)
-        slope *= 1 / math.sqrt(2 * math.pi)
-        slope *= x
-        slope += distribution
-        slope *= dy
-        return slope
+        dx = np.empty(x.shape, x.dtype)
+        for xs, ps, dys, slope in blocks(x, distribution, dy, dx):
+            np.square(xs, out=slope)
+            slope *= -0.5
+            np.exp(slope, out=slope)
+            slope *= 1 / math.sqrt(2 * math.pi)
+            slope *= xs
+            slope += ps
+            slope *= dys
+        return dx
 
-    return x * distribution, backward
+    return y, backward
 
 
 def _tanh(x: Array) -> tuple[Array, Backward]:
-    def tanh_u() -> Array:
-        u = np.square(x, out=np.empty_like(x))
-        u *= K * C
-        u += K
-        u *= x
-        return np.tanh(u, out=u)
-
-    y = tanh_u()
-    y += 1
-    y *= x
-    y *= 0.5
+    y = np.empty(x.shape, x.dtype)
+    for xs, ys in blocks(x, y):
+        _tanh_u(xs, out=ys)
+        ys += 1
+        ys *= 0.5  # first, as 2 x may overflow
+        ys *= xs
 
     def backward(dy: Array) -> Array:
-        t = tanh_u()
-        slope = np.square(x, out=np.empty_like(x))
-        slope *= 3 * K * C
-        slope += K  # u'
-        slope *= x
-        slope *= 1 - t
-        slope += 1
-        t += 1
-        slope *= t
-        slope *= dy
-        slope *= 0.5
-        return slope
+        dx = np.empty(x.shape, x.dtype)
+        for xs, dys, slope in blocks(x, dy, dx):
+            t = _tanh_u(xs, out=np.empty_like(xs))
+            np.square(xs, out=slope)
+            slope *= 3 * K * C
+            slope += K  # u'
+            slope *= xs
+            slope *= 1 - t
+            slope += 1
+            t += 1
+            slope *= t
+            slope *= dys
+            slope *= 0.5
+        return dx
 
     return y, backward
+
+
+def _tanh_u(x: Array, out: Array) -> Array:
+    u = np.square(x, out=out)
+    u *= K * C
+    u += K
+    u *= x
+    return np.tanh(u, out=u)
 
 
 class GELU(Module):

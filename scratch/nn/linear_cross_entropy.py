@@ -170,7 +170,6 @@ def linear_cross_entropy(
     reduction = resolve(name, reduction)
     smoothing = check.number(name, "label_smoothing", label_smoothing, 0, 1)
     batch = x.shape[:-1]
-    batch = x.shape[:-1]
     t, ignored, total = _target(target, (*batch, c, *places), x, weight, ignore_index)
     n, outputs = math.prod(batch), c * math.prod(places)
     size, options = max(n, 1), _options(name, options)
@@ -219,8 +218,7 @@ def linear_cross_entropy(
         dx, dt = np.empty_like(x2), np.empty_like(t2)
         dw, db, dweight = np.zeros_like(w2), np.zeros(outputs, x.dtype), np.zeros(c, x.dtype)
         for rows in chunks:
-            chunk_back = kept or chunk(rows)[1]
-            dx[rows], dlinear, dtarget = chunk_back(dl[rows])
+            dx[rows], dlinear, dtarget = (kept or chunk(rows)[1])(dl[rows])
             dw += dlinear[0]
             if b2 is not None:
                 db += dlinear[1]

@@ -73,11 +73,12 @@ def hinge_embedding_loss(
     z = margin - x
     loss = np.where(t != 1, np.maximum(z, 0), 0.0) + np.where(t != -1, x, 0.0)
     y, reduced_back = reduced(loss, reduction)
+    shape = x.shape
 
     @quiet
     def backward(dy: Array) -> Array:
-        slope = np.where(t != -1, 1.0, 0.0) - ((t != 1) & (z >= 0))
-        return unbroadcast(reduced_back(dy) * slope.astype(x.dtype), x.shape)
+        slope = (t != -1).astype(z.dtype) - ((t != 1) & (z >= 0))
+        return unbroadcast(reduced_back(dy) * slope, shape)
 
     return y, backward
 
@@ -246,15 +247,16 @@ def multilabel_margin_loss(
     loss = np.zeros(len(x), x.dtype)
     np.add.at(loss, row, np.where(active, z, 0.0).sum(1) / classes)
     y, reduced_back = reduced(loss if input.ndim == 2 else loss[0], reduction)
+    shape, layout = input.shape, x.shape
 
     @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(-1) / classes
         dz = active * dl[row, None]
-        dx = np.zeros_like(x)
+        dx = np.zeros(layout, dy.dtype)
         np.add.at(dx, row, dz)
         np.subtract.at(dx, (row, right), dz.sum(1))
-        return dx.reshape(input.shape)
+        return dx.reshape(shape)
 
     return y, backward
 
@@ -313,13 +315,14 @@ def multi_margin_loss(
     w = 1 / classes if weight is None else weight[t] / classes
     loss = w * (z if p == 1 else z * z).sum(1)
     y, reduced_back = reduced(loss.reshape(target.shape), reduction)
+    shape = input.shape
 
     @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(n) * w
         dz = dl[:, None] * (z > 0 if p == 1 else 2 * z)
         dz[row, t] = -dz.sum(1)
-        dx: Array = dz.reshape(input.shape)
+        dx: Array = dz.reshape(shape)
         return dx
 
     return y, backward

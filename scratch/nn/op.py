@@ -80,4 +80,5 @@ def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:
     stretched = tuple(
         lead + i for i, n in enumerate(shape) if n == 1 and gradient.shape[lead + i] != 1
     )
-    return gradient.sum(axis=(*range(lead), *stretched)).reshape(shape)
+    summed: Array = gradient.sum(axis=(*range(lead), *stretched))
+    return summed.reshape(shape)

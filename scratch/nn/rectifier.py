@@ -99,9 +99,10 @@ def prelu(input: Array, weight: Array) -> tuple[Array, Backward]:
 
     def backward(dy: Array) -> tuple[Array, Array]:
         dx = dy * _slope(x, a)
-        da = keep(~(x > 0), x * dy)
         axes = None if shared else (0, *range(2, x.ndim))
-        return dx, np.asarray(da.sum(axis=axes)).reshape(weight.shape)
+        with np.errstate(invalid="ignore", over="ignore"):  # also of entries that do not count
+            da = keep(~(x > 0), x * dy).sum(axis=axes)
+        return dx, np.asarray(da).reshape(weight.shape)
 
     return _leaky(x, a), backward
 
@@ -156,7 +157,7 @@ def rrelu(
         slope[left] = u * (high - low) + low
     else:
         slope = pick(left, noise, x.dtype.type(1))
-    with np.errstate(invalid="ignore"):  # as in _leaky
+    with np.errstate(invalid="ignore", over="ignore"):  # as in _leaky
         y = x * slope
     return y, lambda dy: dy * slope
 
@@ -211,7 +212,8 @@ def step(input: Array, at_zero: float = 0.0) -> tuple[Array, Backward]:
 
 def _leaky(x: Array, a: Array) -> Array:
     """max(x, 0) + a min(x, 0)."""
-    with np.errstate(invalid="ignore"):  # -inf times a slope of 0 is NaN, as in torch
+    # -inf times a slope of 0 is NaN, as in torch, and a steep slope may overflow, silently.
+    with np.errstate(invalid="ignore", over="ignore"):
         y = np.clip(x, -np.inf, 0.0) * a
     y += np.clip(x, 0.0, np.inf)
     return y

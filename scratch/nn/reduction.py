@@ -69,9 +69,10 @@ def reduced(loss: Array, reduction: str, n: float | None = None) -> tuple[Array,
     total = loss.sum(dtype=np.float64)  # in float32 terms that cancel would leave their roundings
     count = 1.0 if reduction == "sum" else loss.size if n is None else n
     y = (total / count).astype(loss.dtype)
+    shape = loss.shape
 
     def backward(dy: Array) -> Array:
-        return np.broadcast_to(dy / count, loss.shape)
+        return np.broadcast_to(dy / count, shape)
 
     return y, backward
 

@@ -76,15 +76,17 @@ def _difference_loss(
 ) -> tuple[Array, Backward]:
     """A loss of x - t with derivative `slope`, times w, reduced; the mean divides by `n`."""
     y, reduced_back = reduced(loss if w is None else w * loss, reduction, n)
+    x_shape, t_shape = x.shape, t.shape
+    kept = None if w is None else loss  # only the gradient of the weights needs it
 
     @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
         dl = reduced_back(dy)
         dd = dl * slope if w is None else dl * w * slope
-        dx, dt = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
+        dx, dt = unbroadcast(dd, x_shape), unbroadcast(-dd, t_shape)
         if w is None:
             return dx, dt
-        dw = unbroadcast(dl * loss, w.shape)
+        dw = unbroadcast(dl * kept, w.shape)
         if reduction == "mean" and n is not None:
             dw = dw - dy * y / n  # y = sum(w loss) / n and n = sum(w)
         return dx, dt, dw
@@ -345,12 +347,13 @@ def gaussian_nll_loss(
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     y, reduced_back = reduced(loss, reduction)
+    x_shape, t_shape = x.shape, t.shape
 
     @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
         dl = reduced_back(dy)
         dd = dl * d / v
-        dinputs = unbroadcast(dd, x.shape), unbroadcast(-dd, t.shape)
+        dinputs = unbroadcast(dd, x_shape), unbroadcast(-dd, t_shape)
         if shape is None:
             return dinputs
         dv = dl * (0.5 / v) * (1 - d * d / v)

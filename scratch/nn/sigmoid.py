@@ -110,13 +110,15 @@ def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> tuple[
     x = check.floating("softplus", "input", input)
     beta = check.nonzero("softplus", "beta", beta)
     threshold = check.number("softplus", "threshold", threshold)
-    z = x * beta
+    with np.errstate(over="ignore"):  # there y = x, or y = 0
+        z = x * beta
     y = np.clip(z, 0.0, np.inf)
     y += _log1p_exp(z)
     y /= beta
 
     def backward(dy: Array) -> Array:
-        z = x * beta
+        with np.errstate(over="ignore"):
+            z = x * beta
         return pick(z > threshold, x.dtype.type(1), logistic(z)) * dy
 
     return pick(z > threshold, x, y), backward

@@ -29,6 +29,8 @@ from scratch.nn.select import keep, pick
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+# From here on mish is x to the last bit, and w^2 still fits float32.
+MISH_LIMIT = 40.0
 
 
 @op
@@ -210,11 +212,6 @@ def mish(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
     return y, backward
 
 
-MISH_LIMIT = (
-    40.0  # from here on tanh(log(1 + e^x)) is 1 and its slope nothing, and w^2 still fits float32
-)
-
-
 def _mish_terms(x: Array) -> tuple[Array, Array]:
     """w = e^x, held where it no longer matters, and n = w (w + 2)."""
     w = np.exp(np.clip(x, -np.inf, MISH_LIMIT))
@@ -227,11 +224,12 @@ def _exponential_linear(
     x: Array, scale: float, alpha: float, rate: float = 1.0, slope_rate: float = 1.0
 ) -> tuple[Array, Backward]:
     """y = scale x where x > 0, else alpha (e^(rate x) - 1); the slope has its own rate."""
-    with np.errstate(over="ignore"):  # a negative alpha of celu makes it grow without bound
-        y: Array = np.expm1(np.clip(x, -np.inf, 0.0) * rate)
-    y *= alpha
     right = np.clip(x, 0.0, np.inf)
-    right *= scale
+    # A negative alpha of celu makes it grow without bound; selu's scale exceeds 1.
+    with np.errstate(over="ignore"):
+        y: Array = np.expm1(np.clip(x, -np.inf, 0.0) * rate)
+        y *= alpha
+        right *= scale
     y += right
 
     def backward(dy: Array) -> Array:
