@@ -225,6 +225,9 @@ def _counts(rows: list[Any], seconds: float) -> None:
 def compare(
     task: Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")],
     model: Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")] = "MLP",
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of the hidden layers, such as 64,32.")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")
     ] = None,
@@ -314,6 +317,9 @@ def compare(
 def train(
     task: Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")],
     model: Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")] = "MLP",
+    hidden: Annotated[
+        str | None, typer.Option(help="Widths of the hidden layers, such as 64,32.")
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")
     ] = None,

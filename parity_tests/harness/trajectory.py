@@ -181,6 +181,7 @@ def compare(
         {
             "task": task.name,
             "model": model,
+            "hidden": list(task.hidden) if model == "MLP" else [],
             "optimizer": name,
             "optimizer_args": optimizer_args,
             "steps": steps,

@@ -2,7 +2,7 @@
 
 exact       y = x P(x)                         dx = dy (P + x p)
             P = (1 + erf(x / sqrt 2)) / 2      p = e^(-x^2 / 2) / sqrt(2 pi)
-tanh        y = x (1 + t) / 2                  dx = dy (1 + t) (1 + x (1 - t) u') / 2
+tanh        y = x (1 + t) / 2                  dx = dy (1 + t + (1 + t) (1 - t) u' x) / 2
             t = tanh u                         u = k (x + c x^3)   u' = k (1 + 3 c x^2)
                                                k = sqrt(2 / pi)    c = 0.044715
 shapes      x, y any
@@ -94,11 +94,11 @@ def _tanh(x: Array) -> tuple[Array, Backward]:
             np.square(xs, out=slope)
             slope *= 3 * K * C
             slope += K  # u'
-            slope *= xs
             slope *= 1 - t
-            slope += 1
             t += 1
             slope *= t
+            slope *= xs  # last: where 1 + t or 1 - t is 0, u' x may overflow
+            slope += t
             slope *= dys
             slope *= 0.5
         return dx

@@ -146,6 +146,7 @@ def train_task(
     setting = {
         "task": task.name,
         "model": model,
+        "hidden": list(task.hidden) if model == "MLP" else [],
         "optimizer": name,
         "optimizer_args": options,
         "steps": steps,

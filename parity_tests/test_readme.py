@@ -1,0 +1,61 @@
+"""What the README shows runs as it stands."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_own_script_prints_rounding(capsys: pytest.CaptureFixture[str]) -> None:
+    script = next(block for block in blocks("python") if "torch_model" in block)
+    exec(compile(script, "README.md", "exec"), {})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in printed] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert all(float(value) < 1e-15 for _, value in printed)
+    assert len(script.strip().splitlines()) <= 13
+
+
+def test_the_added_twin_passes_and_a_wrong_one_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    op, entry, use = (block for block in blocks("python") if "bump" in block or "compare(" in block)
+    scope: dict[str, object] = {}
+    for block in (op, entry, use):
+        exec(compile(block, "README.md", "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "gradient of input" in printed and "Error" not in printed
+    check = scope["compare"]
+    entries = scope["ENTRIES"]
+    assert all(c.passed for c in check(entries[0]))  # type: ignore[operator,index]  # from exec
+    assert all(c.passed for c in check(entries[0], np.float32))  # type: ignore[operator,index]  # as above
+    exec(compile(op.replace("-2 * a", "-a") + entry, "README.md", "exec"), scope)
+    entries = scope["ENTRIES"]
+    assert not all(c.passed for c in check(entries[0]))  # type: ignore[operator,index]  # as above
+
+
+def test_the_training_step_runs() -> None:
+    import scratch
+
+    step = next(block for block in blocks("python") if "optimizer.step()" in block)
+    model = scratch.models.MLP([4, 8, 3])
+    scope = {
+        "model": model,
+        "optimizer": scratch.optim.Adam(model.parameters()),
+        "x": np.ones((5, 4), np.float32),
+        "target": np.arange(5) % 3,
+    }
+    before = [p.version for p in model.parameters()]
+    exec(compile(step, "README.md", "exec"), scope)
+    assert [p.version for p in model.parameters()] == [version + 1 for version in before]
+
+
+def test_commands_are_one_line_each() -> None:
+    commands = [
+        line for line in README.read_text().splitlines() if line.startswith("python3 -m venv")
+    ]
+    assert [line.split("/")[-1] for line in commands] == ["parity run", "pytest"]
