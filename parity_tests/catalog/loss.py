@@ -444,6 +444,15 @@ CLASSIFICATION: list[Entry] = [
                 "ignored class 1",
                 lambda d: Call(d.normal(6, 4), ignoring(d.integers(0, 4, 6), 1), ignore_index=1),
             ),
+            *each(
+                "ignored over infinity",
+                lambda d: Call(with_value(d.normal(6, 4), -np.inf, 4), ignoring(np.arange(6) % 3)),
+            ),
+            Case(
+                "ignored over NaN",
+                lambda d: Call(with_value(d.normal(6, 4), np.nan, 6), ignoring(np.arange(6) % 3)),
+                surrogate=UNDEFINED,
+            ),
             *each("smoothed", lambda d: Call(*classes(d).args, label_smoothing=0.3)),
             *each(
                 "smoothed, ignored, weight",
