@@ -1,10 +1,11 @@
 """Shapes, options and values that nobody chose: hypothesis draws them, the harness compares.
 
 Each example is a case of a catalog entry, so the rules are those of `parity_tests.harness.compare`.
-Where terms cancel, `cancels` names their magnitude, computed from the example.
+Where terms cancel, their magnitude is computed from the example.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,15 +24,17 @@ from parity_tests.harness import twin
 from parity_tests.harness.check import build_twins, check_layer, check_op, strict_warnings
 from parity_tests.harness.compare import close
 from parity_tests.harness.draw import Array, Draw
-from parity_tests.harness.entry import Call, Case, Const, Layer, Op, const
+from parity_tests.harness.entry import Call, Case, Layer, Op, const
 from scratch import nn
 from scratch.nn import functional as F
+from scratch.nn.reduction import REDUCTIONS, resolve
 
 OPS = {entry.name: entry for entry in ENTRIES if isinstance(entry, Op)}
 LAYERS = {entry.name: entry for entry in ENTRIES if isinstance(entry, Layer)}
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
-INF = float("inf")
-Options = st.SearchStrategy[dict[str, Any]]
+INF, NAN = float("inf"), float("nan")
+Shape = tuple[int, ...]
+Strategy = st.SearchStrategy[Any]
 
 
 def examples(number: int) -> settings:
@@ -41,18 +44,54 @@ def examples(number: int) -> settings:
 
 @dataclass(frozen=True)
 class Values:
-    """An array to be drawn in the dtype of the run: a method of `Draw` and what it is given."""
+    """An array that is drawn in the dtype of the run: a method of `Draw`, and what it is given."""
 
     kind: str
-    shape: tuple[int, ...]
+    shape: Shape
     bounds: tuple[float, ...] = ()
+    floating: bool = True
     scale: float = 1.0
     constant: bool = False
 
     def __call__(self, d: Draw) -> Any:
-        array = getattr(d, self.kind)(*self.bounds, *self.shape)
-        array = d.array(array * self.scale) if self.scale != 1 else array
+        """The array, marked where it is not differentiated."""
+        array = np.asarray(getattr(d, self.kind)(*self.bounds, *self.shape))
+        array = d.array(self.scale * array) if self.floating else array
         return const(array) if self.constant else array
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class indices, some of them the ignored one."""
+
+    shape: Shape
+    number: int
+    ignored: int | None
+
+    def __call__(self, d: Draw) -> Array:
+        """The indices."""
+        classes = d.integers(0, self.number, *self.shape)
+        if self.ignored is None:
+            return classes
+        return np.where(d.mask(0.3, *self.shape), self.ignored, classes)
+
+
+def normal(shape: Shape, **options: Any) -> Values:
+    return Values("normal", shape, **options)
+
+
+def uniform(low: float, high: float, shape: Shape, **options: Any) -> Values:
+    return Values("uniform", shape, (low, high), **options)
+
+
+def integers(low: int, high: int, shape: Shape, floating: bool = False) -> Values:
+    return Values("integers", shape, (low, high), floating)
+
+
+def numbers(shape: Shape) -> Strategy:
+    """Normals of several scales, and whole numbers, which tie and stand on kinks."""
+    scaled = [normal(shape, scale=scale) for scale in (1.0, 1e-7, 30.0)]
+    return st.sampled_from([*scaled, integers(-2, 3, shape, True)])
 
 
 def agree(
@@ -60,11 +99,10 @@ def agree(
     arguments: Mapping[str, Any],
     dtype: Any,
     seed: int,
-    *,
-    wrap: Callable[..., Any] = lambda function: function,
-    terms: Callable[[Call], dict[str, float]] = lambda call: {},
+    wrap: Callable[..., Any] | None = None,
+    **cancels: float,
 ) -> None:
-    """Both sides of a function under these arguments give the same output and gradients.
+    """Output and gradients are torch's.
 
     Args:
         name: of the entry.
@@ -72,19 +110,481 @@ def agree(
         dtype: of the run.
         seed: of the draws, the cotangent's too.
         wrap: applied to the torch side.
-        terms: from the drawn call to the magnitude of terms that cancel, as `Case` takes them.
+        cancels: magnitudes of terms that cancel, as `Case` takes them.
     """
-    entry = dataclasses.replace(OPS[name], torch=wrap(OPS[name].torch))
-
-    def make(d: Draw) -> Call:
-        return Call(**{k: v(d) if isinstance(v, Values) else v for k, v in arguments.items()})
-
-    d = Draw(f"{name}/{seed}", dtype)
-    case = Case(str(seed), make, **terms(make(Draw(f"{name}/{seed}", dtype))))
+    entry = (
+        OPS[name] if wrap is None else dataclasses.replace(OPS[name], torch=wrap(OPS[name].torch))
+    )
+    case = Case(f"drawn from {seed}", functools.partial(call_of, arguments), **cancels)
     with strict_warnings():
         found = check_op(entry, case, np.dtype(dtype), "cpu", thorough=False)
     failed = [str(c) for c in found if not c.passed]
     assert not failed, "\n".join(failed)
 
 
+def call_of(arguments: Mapping[str, Any], d: Draw) -> Call:
+    """The call, its `Values` drawn."""
+    return Call(**{k: v(d) if isinstance(v, Values | Classes) else v for k, v in arguments.items()})
+
+
 SEEDS = st.integers(0, 999)
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+BOOLS = st.booleans()
+
+
+# Functions of single entries
+
+FACTORS = st.floats(-3, 3, width=32)
+NONZERO = FACTORS.filter(lambda factor: abs(factor) > 1e-3)
+ELEMENTWISE: dict[str, dict[str, Strategy]] = {
+    "relu": {},
+    "leaky_relu": {"negative_slope": FACTORS},
+    "rrelu": {"lower": st.floats(-1, 0.125, width=32), "upper": st.floats(0.125, 2, width=32)},
+    "threshold": {"threshold": FACTORS, "value": FACTORS},
+    "step": {"at_zero": FACTORS},
+    "relu6": {},
+    "hardtanh": {"min_val": st.floats(-3, 0, width=32), "max_val": st.floats(0, 3, width=32)},
+    "hardsigmoid": {},
+    "hardswish": {},
+    "hardshrink": {"lambd": FACTORS},
+    "softshrink": {"lambd": st.floats(0, 3, width=32)},
+    "sigmoid": {},
+    "tanh": {},
+    "logsigmoid": {},
+    "softplus": {"beta": NONZERO, "threshold": st.floats(-5, 30, width=32)},
+    "softsign": {},
+    "tanhshrink": {},
+    "elu": {"alpha": FACTORS},
+    "selu": {},
+    "celu": {"alpha": NONZERO},
+    "silu": {},
+    "mish": {},
+    "gelu": {"approximate": st.sampled_from(["none", "tanh"])},
+}
+BOUNDS = {"relu6": 6.0, "hardtanh": 1.0, "hardsigmoid": 3.0, "hardswish": 3.0}
+# Beyond this share of the largest number torch's own intermediate products overflow.
+LARGEST = {"hardswish": 1 / 8, "gelu": 1 / 4}
+
+
+def entries(name: str, dtype: Any, options: Mapping[str, Any]) -> Strategy:
+    """Any number, preferably special or at a kink."""
+    info = np.finfo(dtype)
+    points = [v for v in options.values() if isinstance(v, float)] + [BOUNDS.get(name, 0.0)]
+    kinks = [dtype(sign * point) for point in points for sign in (-1, 1)]
+    near = [np.nextafter(kink, dtype(to)) for kink in kinks for to in (-INF, INF)]
+    sizes = [0.0, info.smallest_subnormal, info.tiny, 1e-30, 1e-7, 1e-3, 1.0, 30.0, 1e4]
+    largest = float(info.max) * LARGEST.get(name, 1.0)
+    # One kernel of torch gives NaN for gelu(inf) in float32, another inf.
+    far = [] if name == "gelu" else [INF, -INF]
+    special = [
+        *kinks,
+        *near,
+        *(sign * size for size in (*sizes, largest) for sign in (-1, 1)),
+        *far,
+    ]
+    return st.one_of(
+        st.sampled_from([float(dtype(value)) for value in (*special, NAN)]),
+        st.floats(-8, 8, width=8 * dtype().itemsize),
+        st.floats(-largest, largest, width=8 * dtype().itemsize),
+    )
+
+
+def in_vectors(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Every entry goes through torch's vector code: its scalar code, for the rest of an array that
+    does not fill a vector, treats NaN otherwise, and scratch follows the former."""
+
+    def padded(input: torch.Tensor, **options: Any) -> torch.Tensor:
+        flat = torch.cat([input.flatten(), input.new_ones(-input.numel() % 64)])
+        return function(flat, **options)[: input.numel()].reshape(input.shape)
+
+    return padded
+
+
+def largest(x: Array) -> float:
+    """The largest finite magnitude."""
+    sizes = np.abs(x[np.isfinite(x)].astype(np.float64))
+    return float(sizes.max(initial=0.0))
+
+
+def terms(name: str, x: Array) -> dict[str, float]:
+    """What cancels in an elementwise function, or in its derivative."""
+    if name == "tanh":  # 1 - y^2
+        return {"cancels": 1.0}
+    if name == "tanhshrink":  # x - tanh x; torch differentiates it term by term
+        return {"cancels": 1.0, "output_cancels": largest(x)}
+    if name == "gelu":  # 1 + erf, or 1 + tanh, far left
+        return {"cancels": 1.0, "output_cancels": largest(x)}
+    if name == "softsign":  # torch differentiates the quotient term by term
+        return {"cancels": largest(1 / (1 + np.abs(x)))}
+    return {}
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@examples(60)
+@given(data=st.data())
+def test_elementwise(name: str, dtype: Any, data: st.DataObject) -> None:
+    options = data.draw(st.fixed_dictionaries(ELEMENTWISE[name]))
+    x = data.draw(hnp.arrays(dtype, SHAPES, elements=entries(name, dtype, options)))
+    agree(name, {"input": x, **options}, dtype, data.draw(SEEDS), in_vectors, **terms(name, x))
+
+
+# Functions along axes
+
+
+@st.composite
+def along_an_axis(draw: Any, name: str, dtype: Any) -> dict[str, Any]:
+    least = 1 if name == "glu" else 0
+    shape = list(draw(hnp.array_shapes(min_dims=least, max_dims=4, min_side=0, max_side=4)))
+    axis = draw(st.integers(-max(len(shape), 1), max(len(shape), 1) - 1))
+    if name == "glu":
+        shape[axis] *= 2
+        return {"input": draw(arrays(shape, dtype)), "dim": axis}
+    to = draw(st.sampled_from([None, np.float32, np.float64])) if dtype == np.float32 else None
+    return {
+        "input": draw(arrays(shape, dtype)),
+        "dim": draw(st.sampled_from([axis, None])),
+        "dtype": to,
+    }
+
+
+def arrays(shape: Any, dtype: Any) -> Strategy:
+    """Ordinary numbers, ties, masked and far away ones."""
+    special = st.sampled_from([0.0, 1.0, -1.0, 1e-30, 100.0, 1e4, -1e4, -INF, INF, NAN])
+    ordinary = st.floats(-4, 4, width=32)
+    finite = st.one_of(ordinary, ordinary, st.sampled_from([0.0, 1.0, 100.0, -1e4]))
+    return st.sampled_from([finite, st.one_of(ordinary, special)]).flatmap(
+        lambda elements: hnp.arrays(dtype, tuple(shape), elements=elements)
+    )
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin", "glu"])
+@examples(100)
+@given(data=st.data())
+def test_along_an_axis(name: str, dtype: Any, data: st.DataObject) -> None:
+    # y (dy - sum dy y), dy - e^y sum dy: the terms are of dy's size
+    cancels = {} if name == "glu" else {"cancels": 1.0}
+    agree(name, data.draw(along_an_axis(name, dtype)), dtype, data.draw(SEEDS), **cancels)
+
+
+# Losses
+
+OLDER = st.sampled_from([None, True, False])
+MARGINS = st.sampled_from([0.5, 1.0, 2, 0.3])
+
+
+@st.composite
+def reduction(draw: Any, more: tuple[str, ...] = (), older: bool = True) -> dict[str, Any]:
+    """The reduction, or now and then the older arguments."""
+    chosen = {"reduction": draw(st.sampled_from([*REDUCTIONS, *more]))}
+    if older and draw(st.integers(0, 3)) == 0:
+        chosen |= {"size_average": draw(OLDER), "reduce": draw(OLDER)}
+    return chosen
+
+
+@st.composite
+def pairs(draw: Any, low: int = 0) -> tuple[Shape, Shape]:
+    """Two shapes, equal or to be broadcast."""
+    if draw(BOOLS):
+        shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=low, max_side=4))
+        return shape, shape
+    drawn = hnp.mutually_broadcastable_shapes(num_shapes=2, min_dims=0, max_dims=3, max_side=4)
+    return draw(drawn).input_shapes
+
+
+@st.composite
+def regression(draw: Any, name: str) -> dict[str, Any]:
+    x, t = draw(pairs())
+    arguments = {"input": draw(numbers(x)), "target": draw(numbers(t))}
+    arguments |= draw(reduction(older=name != "huber_loss"))
+    if name == "smooth_l1_loss":
+        arguments["beta"] = draw(st.sampled_from([0, 0.3, 1.0, 2.0]))
+    if name == "huber_loss":
+        arguments["delta"] = draw(st.sampled_from([0.3, 1.0, 2.0]))
+    if name != "smooth_l1_loss" and draw(BOOLS):
+        arguments["weight"] = uniform(0.1, 2, x)
+    return arguments
+
+
+@st.composite
+def poisson(draw: Any) -> dict[str, Any]:
+    x, t = draw(pairs())
+    log_input, full = draw(BOOLS), draw(BOOLS)
+    counts = [] if full else [integers(0, 5, t)]  # torch takes their logarithm in float32
+    return {
+        "input": draw(numbers(x)) if log_input else uniform(0, 3, x),
+        "target": draw(st.sampled_from([uniform(0, 5, t), *counts])),
+        "log_input": log_input,
+        "full": full,
+        "eps": draw(st.sampled_from([1e-8, 0.5])),
+        **draw(reduction()),
+    }
+
+
+@st.composite
+def gaussian(draw: Any) -> dict[str, Any]:
+    x = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4))
+    axis = draw(st.integers(0, len(x) - 1))
+    shapes = [x, x[:-1], (*x[:axis], 1, *x[axis + 1 :])]
+    variances = [uniform(0, 2, shape) for shape in shapes if shape != x or shape is x]
+    return {
+        "input": draw(numbers(x)),
+        "target": draw(numbers(x)),
+        "var": draw(st.sampled_from([*variances, 0.7])),
+        "full": draw(BOOLS),
+        "eps": draw(st.sampled_from([1e-6, 0.4])),
+        **draw(reduction(older=False)),
+    }
+
+
+@st.composite
+def divergence(draw: Any) -> dict[str, Any]:
+    x, t = draw(pairs())
+    log_target = draw(BOOLS)
+    positive = [uniform(0.01, 1, t), integers(0, 3, t, True)]
+    return {
+        "input": draw(numbers(x)),
+        "target": draw(numbers(t)) if log_target else draw(st.sampled_from(positive)),
+        "log_target": log_target,
+        **draw(reduction(("batchmean",))),
+    }
+
+
+@st.composite
+def classification(draw: Any, name: str) -> dict[str, Any]:
+    n, c = draw(st.integers(0, 4)), draw(st.integers(1, 5))
+    rest = draw(st.lists(st.integers(1, 3), max_size=2))
+    batched = draw(st.integers(0, 4)) > 0
+    x, t = ((n, c, *rest), (n, *rest)) if batched else ((c,), ())
+    arguments: dict[str, Any] = {"input": draw(numbers(x)), **draw(reduction())}
+    if name == "cross_entropy":
+        arguments["label_smoothing"] = draw(st.sampled_from([0.0, 0.1, 1.0]))
+    if name == "cross_entropy" and draw(BOOLS):
+        arguments["target"] = draw(st.sampled_from([uniform(0, 1, x), normal(x)]))
+        weight = uniform(0.2, 2, (c,))
+    else:
+        ignored = draw(st.sampled_from([-100, -1, 0, c - 1, c + 3]))
+        arguments |= {"target": Classes(t, c, ignored), "ignore_index": ignored}
+        weight = draw(
+            st.sampled_from([uniform(0.2, 2, (c,), constant=True), integers(0, 3, (c,), True)])
+        )
+        weight = dataclasses.replace(weight, constant=True)
+    return {**arguments, "weight": draw(st.sampled_from([None, weight]))}
+
+
+@st.composite
+def factor(draw: Any, shape: Shape) -> Values | None:
+    """A constant factor that broadcasts to a shape, or none."""
+    kept = draw(st.integers(0, len(shape)))
+    part = tuple(n if draw(BOOLS) else 1 for n in shape[kept:])
+    return draw(st.sampled_from([None, uniform(0.2, 2, part, constant=True)]))
+
+
+@st.composite
+def binary(draw: Any, name: str) -> dict[str, Any]:
+    x = draw(SHAPES)
+    arguments = {"target": uniform(0, 1, x), "weight": draw(factor(x)), **draw(reduction())}
+    if name == "binary_cross_entropy":
+        return {"input": uniform(0, 1, x), **arguments}
+    return {"input": draw(numbers(x)), **arguments, "pos_weight": draw(factor(x))}
+
+
+@st.composite
+def multilabel(draw: Any) -> dict[str, Any]:
+    x = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4))
+    return {
+        "input": draw(numbers(x)),
+        "target": draw(st.sampled_from([uniform(0, 1, x), integers(0, 2, x)])),
+        "weight": draw(st.sampled_from([None, uniform(0.2, 2, x[-1:])])),
+        **draw(reduction()),
+    }
+
+
+def labels(shape: Shape) -> Strategy:
+    """-1 and 1, floating or not; 0 at times, which is neither."""
+    floating = Values("signs", shape, constant=True)
+    return st.sampled_from([floating, integers(-1, 2, shape), integers(1, 2, shape)])
+
+
+@st.composite
+def soft_margin(draw: Any) -> dict[str, Any]:
+    x = draw(SHAPES)  # torch overflows further out
+    return {"input": normal(x, scale=10), "target": draw(labels(x)), **draw(reduction())}
+
+
+@st.composite
+def hinge(draw: Any) -> dict[str, Any]:
+    x, t = draw(pairs())
+    margin = draw(MARGINS)
+    return {
+        "input": draw(numbers(x)),
+        "target": draw(labels(t)),
+        "margin": margin,
+        **draw(reduction()),
+    }
+
+
+@st.composite
+def cosine_embedding(draw: Any) -> dict[str, Any]:
+    x = draw(st.sampled_from([(4, 3), (1, 2), (5, 1), (3,), (1,)]))
+    return {
+        "input1": draw(numbers(x)),
+        "input2": draw(numbers(x)),
+        "target": draw(labels(x[:-1])),
+        "margin": draw(st.sampled_from([0, 0.3, -0.5])),
+        **draw(reduction()),
+    }
+
+
+@st.composite
+def ranking(draw: Any) -> dict[str, Any]:
+    drawn = hnp.mutually_broadcastable_shapes(num_shapes=3, min_dims=2, max_dims=2, max_side=4)
+    a, b, t = draw(drawn).input_shapes
+    a, b, t = ((1,) * (2 - len(shape)) + shape for shape in (a, b, t))
+    return {
+        "input1": draw(numbers(a)),
+        "input2": draw(numbers(b)),
+        "target": draw(st.sampled_from([Values("signs", t), integers(-1, 2, t)])),
+        "margin": draw(st.sampled_from([0, 0.5, 1.0])),
+        **draw(reduction()),
+    }
+
+
+@st.composite
+def margins(draw: Any, name: str) -> dict[str, Any]:
+    c = draw(st.integers(1, 5))
+    rows = draw(st.sampled_from([(), (1,), (4,)]))
+    arguments = {"input": draw(numbers((*rows, c))), **draw(reduction())}
+    if name == "multilabel_margin_loss":
+        return {**arguments, "target": integers(-1, c, (*rows, c))}
+    weight = uniform(0.2, 2, (c,), constant=True)
+    options = {
+        "p": st.sampled_from([1, 2]),
+        "margin": MARGINS,
+        "weight": st.sampled_from([None, weight]),
+    }
+    return {**arguments, "target": integers(0, c, rows), **draw(st.fixed_dictionaries(options))}
+
+
+@st.composite
+def triplet(draw: Any, name: str) -> dict[str, Any]:
+    x = draw(hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=4))
+    arguments = {k: draw(numbers(x)) for k in ("anchor", "positive", "negative")}
+    arguments |= {"margin": draw(MARGINS), "swap": draw(BOOLS)}
+    if name == "triplet_margin_loss":
+        options = {"p": st.sampled_from([1, 2, 3, INF]), "eps": st.sampled_from([1e-6, 1e-2])}
+        return {**arguments, **draw(st.fixed_dictionaries(options)), **draw(reduction())}
+    distance = draw(st.sampled_from([None, F.pairwise_distance, manhattan]))
+    return {**arguments, "distance_function": distance, **draw(reduction(older=False))}
+
+
+@st.composite
+def linear_classification(draw: Any) -> dict[str, Any]:
+    n, k, c = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    heads = draw(st.sampled_from([(), (), (2,)]))
+    rows = draw(st.sampled_from([(n,), (n,), ()])) if not heads else (n,)
+    arguments: dict[str, Any] = {
+        "input": normal((*rows, k)),
+        "linear_weight": normal((c, *heads, k)),
+        "linear_bias": draw(st.sampled_from([None, normal((c, *heads))])),
+        **draw(reduction(older=False)),
+        "label_smoothing": draw(st.sampled_from([0.0, 0.1])),
+    }
+    size = draw(st.sampled_from([None, 1, 2, 7]))
+    chunks = nn.LinearCrossEntropyOptions(True, size, draw(st.sampled_from(["auto", None])))
+    arguments["options"] = draw(st.sampled_from([None, chunks]))
+    ignored = draw(st.sampled_from([-100, 0]))
+    arguments |= {"target": Classes((*rows, *heads), c, ignored), "ignore_index": ignored}
+    weight = draw(st.sampled_from([None, uniform(0.2, 2, (c,), constant=True)]))
+    return {**arguments, "weight": weight}
+
+
+LOSSES: dict[str, Strategy] = {
+    **{name: regression(name) for name in ("l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss")},
+    "poisson_nll_loss": poisson(),
+    "gaussian_nll_loss": gaussian(),
+    "kl_div": divergence(),
+    "nll_loss": classification("nll_loss"),
+    "cross_entropy": classification("cross_entropy"),
+    "linear_cross_entropy": linear_classification(),
+    "binary_cross_entropy": binary("binary_cross_entropy"),
+    "binary_cross_entropy_with_logits": binary("binary_cross_entropy_with_logits"),
+    "multilabel_soft_margin_loss": multilabel(),
+    "soft_margin_loss": soft_margin(),
+    "hinge_embedding_loss": hinge(),
+    "cosine_embedding_loss": cosine_embedding(),
+    "margin_ranking_loss": ranking(),
+    "multilabel_margin_loss": margins("multilabel_margin_loss"),
+    "multi_margin_loss": margins("multi_margin_loss"),
+    "triplet_margin_loss": triplet("triplet_margin_loss"),
+    "triplet_margin_with_distance_loss": triplet("triplet_margin_with_distance_loss"),
+}
+
+
+def lengths(call: Call) -> float:
+    """1 over the shortest vector among the inputs of a cosine."""
+    x1, x2 = (np.atleast_1d(call.kwargs[name]).astype(np.float64) for name in ("input1", "input2"))
+    return float(max((1 / np.linalg.norm(x, axis=-1)).max() for x in (x1, x2)))
+
+
+def differences(call: Call) -> float:
+    """The largest loss of a weighted mean, whose gradient by a weight is (l - mean l) / n."""
+    if "weight" not in call.kwargs:
+        return 0.0
+    size = np.abs(call.kwargs["input"] - call.kwargs["target"]).astype(np.float64)
+    return float((size + size**2).max(initial=0.0))
+
+
+def logits(call: Call) -> float:
+    """p - q of a cross entropy, times its class weight and what the logits are made of."""
+    weight, target = call.kwargs["weight"], call.kwargs["target"]
+    soft = target.dtype.kind == "f" and target.size
+    q = np.abs(target).sum(axis=min(1, target.ndim - 1)).max() if soft else 1.0
+    made_of = [call.kwargs[k] for k in ("input", "linear_weight") if "linear_weight" in call.kwargs]
+    return float(q * largest(np.ones(1) if weight is None else weight)) * max(
+        [1.0, *(largest(x) * x.shape[-1] for x in made_of)]
+    )
+
+
+# Magnitude of the terms that cancel in a gradient, before the reduction divides it.
+GRADIENT_TERMS: dict[str, Callable[[Call], float]] = {
+    "l1_loss": differences,
+    "mse_loss": differences,
+    "cross_entropy": logits,
+    "linear_cross_entropy": logits,
+    "multilabel_soft_margin_loss": lambda call: 1.0,  # the target's: log s(x) - log s(-x)
+    "cosine_embedding_loss": lengths,  # of unit vectors, over lengths
+    "triplet_margin_loss": lambda call: 1.0,  # the anchor's: a unit vector minus another
+    "triplet_margin_with_distance_loss": lambda call: 1.0,
+}
+
+
+def loss_terms(name: str, arguments: Mapping[str, Any], dtype: Any, seed: int) -> dict[str, float]:
+    """Magnitudes of the losses that are added up, and of what cancels in gradients."""
+    call = twin.plain(call_of(arguments, Draw(f"{name}/drawn from {seed}", dtype)))
+    inputs = {
+        k: v for k, v in call.kwargs.items() if k not in ("size_average", "reduce", "reduction")
+    }
+    older = [call.kwargs.get(k) for k in ("size_average", "reduce")]
+    reduction = resolve(name, call.kwargs["reduction"], *older, choices=(*REDUCTIONS, "batchmean"))
+    each, total, reduced = (
+        np.asarray(getattr(F, name)(**inputs, reduction=r)[0], np.float64)
+        for r in ("none", "sum", reduction)
+    )
+    with np.errstate(all="ignore"):
+        share = 1.0 if reduction == "none" else float(np.nan_to_num(reduced / total, nan=1.0))
+    added = 0.0 if reduction == "none" else share * float(np.abs(each).sum())
+    return {
+        "output_cancels": added if np.isfinite(added) else 0.0,
+        "cancels": share * GRADIENT_TERMS[name](call) if name in GRADIENT_TERMS else 0.0,
+    }
+
+
+@DTYPES
+@pytest.mark.parametrize("name", LOSSES)
+@examples(60)
+@given(data=st.data())
+def test_losses(name: str, dtype: Any, data: st.DataObject) -> None:
+    arguments, seed = data.draw(LOSSES[name]), data.draw(SEEDS)
+    agree(name, arguments, dtype, seed, **loss_terms(name, arguments, dtype, seed))

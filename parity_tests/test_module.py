@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import scratch
 from parity_tests.harness import torch_trace, twin
 from parity_tests.harness.entry import unchecked
 from scratch import nn
@@ -719,3 +720,29 @@ def test_nothing_to_compute() -> None:
         assert nn.Embedding(3, 0, max_norm=1.0)(np.array([1]))[0].shape == (1, 0)
         assert nn.EmbeddingBag(3, 2, mode="max")(np.zeros((0, 4), int))[0].shape == (0, 2)
         assert nn.EmbeddingBag(3, 2)(np.zeros((4, 0), int))[0].shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Linear(4, 3),
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)),
+        lambda: nn.Sequential(nn.Tanh(), nn.Linear(4, 2)),
+        lambda: nn.Tanh(),
+        lambda: scratch.models.MLP([4, 5, 2]),
+        lambda: scratch.models.Neuron(4),
+    ],
+)
+def test_backward_without_the_gradient_of_the_input(make: Any) -> None:
+    """None comes back, and the parameters' gradients are the same numbers."""
+    model = make()
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    y, backward = model(x)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    assert backward(dy) is not None
+    expected = [p.grad for p in model.parameters()]
+    model.zero_grad()
+    assert backward(dy, needs_input_grad=False) is None
+    assert all(
+        np.array_equal(p.grad, g) for p, g in zip(model.parameters(), expected, strict=True)
+    )

@@ -36,7 +36,7 @@ def mlp_step() -> Timing:
         logits, model_back = ours(x)
         _, loss_back = F.cross_entropy(logits, t)
         optimizer.zero_grad()
-        model_back(loss_back())
+        model_back(loss_back(), needs_input_grad=False)  # as torch's, which x does not require
         optimizer.step()
 
     def torch_step() -> None:

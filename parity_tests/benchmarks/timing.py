@@ -6,12 +6,16 @@ together; so what is reported is the median of the paired ratios, with its quart
 
 import os
 import statistics
+import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 Run = Callable[[], object]
 
@@ -41,15 +45,16 @@ class Timing:
     target: float
 
 
-def threads() -> int:
-    """Torch's threads, which NumPy's BLAS gets too: by default both take every core."""
-    return torch.get_num_threads()
-
-
-def equal_threads() -> bool:
-    """Whether the environment gives BLAS and torch different numbers of threads."""
-    limits = {os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
-    return len(limits) == 1
+@contextmanager
+def equal_threads(n: int) -> Iterator[None]:
+    """Give NumPy's BLAS and torch `n` threads each while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        with threadpool_limits(n, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def peak_of_numpy(run: Run) -> float:
@@ -66,16 +71,35 @@ def peak_of_numpy(run: Run) -> float:
 
 def peak_of_torch(run: Run) -> float:
     """Peak of the memory that a run allocates, in MB, from the profiler's allocation events."""
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profile:
+    with (
+        _without_stderr(),
+        torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+        ) as profile,
+    ):
         run()
+    # The events that `profile.events()` gives leave out what is allocated inside an op.
+    results: Any = profile.profiler
+    memory = [e for e in results.kineto_results.events() if e.name() == "[memory]"]
     held = peak = 0
-    memory = [event for event in profile.events() or () if event.name == "[memory]"]
-    for event in sorted(memory, key=lambda e: e.time_range.start):
-        held += event.cpu_memory_usage
+    for event in sorted(memory, key=lambda e: e.start_ns()):
+        held += event.nbytes()
         peak = max(peak, held)
     return peak / 1e6
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """The profiler's C++ side greets on stderr."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0) -> Timing:

@@ -40,6 +40,8 @@ class MLP(Module):
             there is no such activation, or `dropout` is no probability.
     """
 
+    _skips_input_grad = True
+
     def __init__(
         self,
         sizes: Sequence[int],

@@ -51,7 +51,12 @@ class Neuron(nn.Linear):
         """y = f(x W^T + b)."""
         z, linear_back = super().forward(input)
         y, activation_back = self.activation(z)
-        return y, lambda dy: linear_back(activation_back(dy))
+
+        def backward(dy: Array, needs_input_grad: bool = True) -> Array | None:
+            dx: Array | None = linear_back(activation_back(dy), needs_input_grad)
+            return dx
+
+        return y, backward
 
 
 def make_activation(

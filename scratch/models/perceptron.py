@@ -51,7 +51,7 @@ class Perceptron(nn.Linear):
         """y = 1 where x W^T + b > 0, else 0."""
         z, linear_back = super().forward(input)
         y = (z > 0).astype(z.dtype)
-        return y, lambda dy: linear_back(np.zeros_like(dy))
+        return y, lambda dy, **options: linear_back(np.zeros_like(dy), **options)
 
     def learn(self, x: Array, t: Array, lr: float = 1.0, epochs: int = 100) -> list[int]:
         """Apply the rule to each sample in turn, until an epoch passes without a mistake.

@@ -56,21 +56,30 @@ def _class_weight(function: str, weight: Array | None, x: Array, classes: int) -
 
 def _classes(
     function: str, target: Array, x: Array, weight: Array | None, ignore_index: int
-) -> tuple[Array, Array, Array]:
-    """Classes (N, D), which of them count, and their weights; both 0 for those that do not."""
+) -> tuple[Array, Array | None, Array | float, float]:
+    """Classes t (N, D), which of them count (None: all), their weights and the sum of those.
+
+    An ignored entry is given class 0, so that it can be looked up like the others.
+    """
     n, c, d = _layout(function, x)
     if not isinstance(target, np.ndarray | np.generic) or target.dtype.kind not in "iu":
         check.refuse(function, "target to be an integer array", check.describe(target), TypeError)
-    target = np.asarray(target)
-    check.shape(function, "target", target, x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
-    valid = target != check.size(function, "ignore_index", ignore_index, low=-(2**63))
-    target = check.integer(function, "target", np.where(valid, target, 0), 0, c)
-    t, valid = target.reshape(n, d), np.reshape(valid, (n, d))
-    return t, valid, valid.astype(x.dtype) if weight is None else valid * weight[t]
+    t = np.asarray(target)
+    check.shape(function, "target", t, x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
+    t = t.reshape(n, d)
+    valid = t != check.size(function, "ignore_index", ignore_index, low=-(2**63))
+    count = np.count_nonzero(valid)
+    every = count == t.size
+    t = check.integer(function, "target", t if every else np.where(valid, t, 0), 0, c)
+    if weight is None:
+        return t, None if every else valid, 1.0, float(count)
+    w = weight[t]
+    return t, None if every else valid, w, float(w.sum(where=valid, dtype=np.float64))
 
 
-def _total(w: Array) -> float:
-    return float(w.sum(dtype=np.float64))
+def _counted(values: Array, valid: Array | None) -> Array:
+    """`values`, 0 where ignored: not by a product, for the entry may stand on an infinity."""
+    return values if valid is None else np.where(valid, values, 0.0)
 
 
 @op
@@ -106,17 +115,17 @@ def nll_loss(
     reduction = resolve("nll_loss", reduction, size_average, reduce)
     rows = x.reshape(_layout("nll_loss", x))  # (N, C, D)
     weight = _class_weight("nll_loss", weight, x, rows.shape[1])
-    t, valid, w = _classes("nll_loss", target, x, weight, ignore_index)
+    t, valid, w, total = _classes("nll_loss", target, x, weight, ignore_index)
     n, d = np.arange(rows.shape[0])[:, None], np.arange(rows.shape[2])
-    loss = np.where(valid, -w * rows[n, t, d], 0.0)  # not a product, as in cross_entropy
-    y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
+    loss = _counted(-w * rows[n, t, d], valid)
+    y, reduced_back = reduced(loss.reshape(target.shape), reduction, total)
     shape, layout = x.shape, rows.shape
 
     @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(t.shape)
         drows = np.zeros(layout, dy.dtype)
-        drows[n, t, d] = np.where(valid, -dl * w, 0.0)
+        drows[n, t, d] = _counted(-dl * w, valid)
         return drows.reshape(shape)
 
     return y, backward
@@ -172,7 +181,7 @@ def cross_entropy(
             expected = "a negative ignore_index beside probabilities"
             check.refuse("cross_entropy", expected, ignore_index)
         return _cross_entropy_of_distributions(x, logits, t, weight, reduction, smoothing)
-    t, valid, w = _classes("cross_entropy", target, x, weight, ignore_index)
+    t, valid, w, total = _classes("cross_entropy", target, x, weight, ignore_index)
 
     n, d = np.arange(logits.shape[0])[:, None], np.arange(logits.shape[2])
     share = smoothing / logits.shape[1]
@@ -187,16 +196,16 @@ def cross_entropy(
     loss = w * (log_sum - z_target)
     if smoothing:
         loss = (1 - smoothing) * loss + share * (w_sum * log_sum - z_sum)
-    loss = np.where(valid, loss, 0.0)  # not a product: an ignored entry may stand on an infinity
-    y, reduced_back = reduced(loss.reshape(target.shape), reduction, _total(w))
+    loss = _counted(loss, valid)
+    y, reduced_back = reduced(loss.reshape(target.shape), reduction, total)
     shape = x.shape  # all that backward needs of the logits
 
     @quiet
     def backward(dy: Array) -> Array:
         dl = reduced_back(dy).reshape(t.shape)
         # What -log p receives of the right class, and beside it of each class over its weight.
-        dtarget = np.where(valid, dl * w * (1 - smoothing), 0.0)
-        deach = np.where(valid, dl * share, 0.0) if smoothing else None
+        dtarget = _counted(dl * w * (1 - smoothing), valid)
+        deach = _counted(dl * share, valid) if smoothing else None
         dsum = dtarget if deach is None else dtarget + deach * w_sum
         dlogits: Array = e * (dsum / e_sum)[:, None]
         if deach is not None:
@@ -217,8 +226,8 @@ def _cross_entropy_of_distributions(
     z = logits - logits.max(1, keepdims=True)
     log_p = z - np.log(np.exp(z).sum(1, keepdims=True))
     loss = -(log_p * q * w).sum(1)  # (N, D)
-    shape = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
-    y, reduced_back = reduced(loss.reshape(shape), reduction)
+    y_shape, x_shape = x.shape[:1] + x.shape[2:] if x.ndim > 1 else (), x.shape
+    y, reduced_back = reduced(loss.reshape(y_shape), reduction)
 
     @quiet
     def backward(dy: Array) -> tuple[Array, ...]:
@@ -226,7 +235,7 @@ def _cross_entropy_of_distributions(
         dlog_p = -dl * q * w
         dlogits = dlog_p - np.exp(log_p) * dlog_p.sum(1, keepdims=True)
         dt = -dl * w * log_p * (1 - smoothing)
-        dinputs = dlogits.reshape(x.shape), dt.reshape(x.shape)
+        dinputs = dlogits.reshape(x_shape), dt.reshape(x_shape)
         return dinputs if weight is None else (*dinputs, (-dl * q * log_p).sum((0, 2)))
 
     return y, backward

@@ -243,6 +243,8 @@ class Sequential(ModuleList):
         modules: modules in order, or one mapping from names to modules.
     """
 
+    _skips_input_grad = True
+
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
@@ -264,9 +266,9 @@ class Sequential(ModuleList):
             input, back = module(input)
             backs.append(back)
 
-        def backward(dy: Any) -> Any:
-            for back in reversed(backs):
+        def backward(dy: Any, needs_input_grad: bool = True) -> Any:
+            for back in reversed(backs[1:]):
                 dy = back(dy)
-            return dy
+            return backs[0](dy, needs_input_grad=needs_input_grad) if backs else dy
 
         return input, backward

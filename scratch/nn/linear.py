@@ -29,7 +29,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
         bias: b (out,), or () beside a 1-d weight.
 
     Returns:
-        y (..., out), and its backward: dy -> dx, dW[, db].
+        y (..., out), and its backward: dy -> dx, dW[, db]; with needs_input_grad=False dx is None.
 
     Raises:
         TypeError: if the arrays are not floating or their dtypes differ.
@@ -51,10 +51,12 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> tuple[Arra
     if bias is not None:
         y += bias
 
-    def backward(dy: Array) -> tuple[Array, ...]:
+    def backward(dy: Array, needs_input_grad: bool = True) -> tuple[Array | None, ...]:
         drows = dy.reshape(n, *out)
-        dx = drows @ weight if out else drows[:, None] * weight
-        grads = dx.reshape(x.shape), drows.T @ rows
+        dx = None
+        if needs_input_grad:
+            dx = (drows @ weight if out else drows[:, None] * weight).reshape(x.shape)
+        grads = dx, drows.T @ rows
         return grads if bias is None else (*grads, np.asarray(drows.sum(0)))
 
     return y.reshape((*lead, *out)), backward
@@ -73,6 +75,8 @@ class Linear(Module):
     Shape:
         (..., in_features) to (..., out_features).
     """
+
+    _skips_input_grad = True
 
     def __init__(
         self,
@@ -101,9 +105,9 @@ class Linear(Module):
         """y = x W^T + b."""
         y, linear_back = linear(input, self.weight.data, value(self.bias))
 
-        def backward(dy: Array) -> Array:
-            dx: Array
-            dx, dweight, *dbias = linear_back(dy)
+        def backward(dy: Array, needs_input_grad: bool = True) -> Array | None:
+            dx: Array | None
+            dx, dweight, *dbias = linear_back(dy, needs_input_grad=needs_input_grad)
             self.weight.accumulate(dweight)
             if self.bias is not None:
                 self.bias.accumulate(*dbias)

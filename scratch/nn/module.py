@@ -89,7 +89,11 @@ class IncompatibleKeys(NamedTuple):
 
 
 class Module:
-    """Base class of all networks: implement `forward(*inputs) -> (output, backward)`."""
+    """Base class of all networks: implement `forward(*inputs) -> (output, backward)`.
+
+    The backward of a call takes `needs_input_grad=False` where the input is data: what it then
+    returns is None, and a first layer that can leave out the product that nobody reads does.
+    """
 
     training: bool = True
     _buffer_names: Mapping[str, bool] = {}  # name -> persistent
@@ -97,6 +101,8 @@ class Module:
     _backward_hooks: tuple[BackwardHook, ...] = ()
     # Parameters whose values no backward of the class reads, so that they may change before it.
     _unread: ClassVar[frozenset[str]] = frozenset()
+    # Whether the backward that `forward` returns takes needs_input_grad.
+    _skips_input_grad: ClassVar[bool] = False
     forward: ClassVar[Callable[..., tuple[Any, Backward]]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Backward]:
@@ -106,10 +112,10 @@ class Module:
         hooks = self._backward_hooks
         for forward_hook in self._forward_hooks:
             forward_hook(self, args, output)
-        if not versions and not hooks:
+        if not versions and not hooks and self._skips_input_grad:
             return output, backward
 
-        def guarded(*doutput: Any) -> Any:
+        def guarded(*doutput: Any, needs_input_grad: bool = True) -> Any:
             for name, parameter, version in versions:
                 if parameter.version != version:
                     raise RuntimeError(
@@ -117,7 +123,9 @@ class Module:
                         f"the forward (version {version}), got version {parameter.version}; "
                         f"run the forward again"
                     )
-            dinputs = backward(*doutput)
+            skip = not needs_input_grad and self._skips_input_grad
+            dinputs = backward(*doutput, needs_input_grad=False) if skip else backward(*doutput)
+            dinputs = dinputs if needs_input_grad else None
             for backward_hook in hooks:
                 if backward_hook in self._backward_hooks:  # not removed since
                     backward_hook(self, dinputs, doutput)

@@ -35,13 +35,14 @@ def op(function: Callable[P, tuple[T, Backward]]) -> Callable[P, tuple[T, Backwa
         spec = _spec(y)  # shapes only: holding y itself would keep its memory alive
         several = isinstance(y, tuple)
 
-        def checked_backward(*dy: Any) -> Any:
+        def checked_backward(*dy: Any, **options: Any) -> Any:
             if not dy and spec == ((), spec[1]):
                 dy = (1.0,)
             if (not several and len(dy) != 1) or (several and len(dy) != len(spec)):
                 expected = len(spec) if several else 1
                 refuse(f"{name} backward", f"{expected} gradient(s)", len(dy), TypeError)
-            return backward(*(_match(name, spec, dy) if several else [_match(name, spec, dy[0])]))
+            matched = _match(name, spec, dy) if several else [_match(name, spec, dy[0])]
+            return backward(*matched, **options)
 
         return y, checked_backward
 

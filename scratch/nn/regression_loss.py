@@ -22,7 +22,8 @@ torch      |d|'(0) = 0.  mse has no 1/2 and its mean is over every entry.
            their number.
            gaussian's gradient does not see the clamp of var.
            kl_div takes log q first; 'mean' divides by every entry, 'batchmean' is the
-           divergence (torch warns of that, here it is silent).
+           divergence (torch warns of that, here it is silent); beside the older arguments it
+           divides by the number of rows what they ask for.
            The target's gradient at t = 0 is NaN in kl_div and in full poisson.
 """
 
@@ -414,17 +415,15 @@ def kl_div(
     x = check.floating("kl_div", "input", input)
     t = check.floating("kl_div", "target", target, like=x)
     check.broadcastable("kl_div", input=x, target=t)
-    reduction = resolve("kl_div", reduction, size_average, reduce, KL_REDUCTIONS)
+    resolved = resolve("kl_div", reduction, size_average, reduce, KL_REDUCTIONS)
     check.option("kl_div", "log_target", log_target, (True, False))
+    rows = x.shape[0] if reduction == "batchmean" and x.ndim else 1
     loss = np.exp(t) * (t - x) if log_target else np.where(t == 0, 0.0, t * np.log(t)) - t * x
-    if reduction == "batchmean":
-        y, reduced_back = reduced(loss, "mean", x.shape[0] if x.ndim else 1)
-    else:
-        y, reduced_back = reduced(loss, reduction)
+    y, reduced_back = reduced(loss, "sum" if resolved == "batchmean" else resolved)
 
     @quiet
     def backward(dy: Array) -> tuple[Array, Array]:
-        dl = reduced_back(dy)
+        dl = reduced_back(dy if rows == 1 else dy / rows)
         if log_target:
             p = np.exp(t)
             dx, dt = -dl * p, dl * (t - x) * p + dl * p
@@ -432,7 +431,7 @@ def kl_div(
             dx, dt = -dl * t, dl * np.log(t) + dl * t / t - dl * x
         return unbroadcast(dx, x.shape), unbroadcast(dt, t.shape)
 
-    return y, backward
+    return (y if rows == 1 else np.asarray(y / rows)), backward
 
 
 KL_REDUCTIONS = (*REDUCTIONS, "batchmean")

@@ -194,7 +194,7 @@ def glu(input: Array, dim: int = -1) -> tuple[Array, Backward]:
         np.subtract(1, s, out=dg)
         with np.errstate(invalid="ignore"):
             dg *= a
-        dg *= da
+            dg *= da
         return dx
 
     return y, backward

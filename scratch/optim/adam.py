@@ -95,7 +95,8 @@ class Adam(Optimizer):
             state["max_exp_avg_sq"] = np.zeros_like(values)
         state["step"] += 1
         t = float(state["step"])
-        size, root = lr / (1 - beta1**t), math.sqrt(1 - beta2**t)
+        root = math.sqrt(1 - beta2**t)
+        size = lr / (1 - beta1**t) * root
 
         largest = [state["max_exp_avg_sq"]] if group["amsgrad"] else []
         means = state["exp_avg"], state["exp_avg_sq"]
@@ -111,10 +112,12 @@ class Adam(Optimizer):
             v += np.multiply(np.multiply(g, 1 - beta2, out=a), g, out=a)
             for u in us:  # one with amsgrad, none without
                 v = np.maximum(u, v, out=u)
+            # lr / (1 - beta1^t) m / (sqrt(v) / root + eps), multiplied through by root
             np.sqrt(v, out=a)
-            a /= root
-            a += eps
-            p -= np.divide(np.multiply(m, size, out=b), a, out=b)
+            a += eps * root
+            np.divide(m, a, out=a)
+            a *= size
+            p -= a
 
 
 def lerp(m: Array, g: Array, weight: float, a: Array) -> None:

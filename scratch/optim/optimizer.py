@@ -24,7 +24,7 @@ Group = dict[str, Any]
 State = dict[str, Any]
 Params = Iterable[Parameter] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Parameter]]
 
-BLOCK = 16_384  # elements: a block of each array of an update stays in the cache while it is needed
+BLOCK = 32_768  # elements: a block of each array of an update stays in the cache while it is needed
 
 
 class Optimizer:

@@ -74,10 +74,9 @@ def _steps(
         output, model_back = model(x[rows])
         value, loss_back = loss(output, t[rows])
         optimizer.zero_grad()
-        doutput = loss_back()
-        model_back(
-            doutput[0] if isinstance(doutput, tuple) else doutput
-        )  # a float target has one too
+        gradients = loss_back()  # a floating target has one too
+        doutput = gradients[0] if isinstance(gradients, tuple) else gradients
+        model_back(doutput, needs_input_grad=False)
         optimizer.step()
         yield Record(step, float(value))
 
