@@ -123,6 +123,7 @@ def run(
     """
     from parity_tests.harness.report import write_report
     from parity_tests.harness.suite import plan
+    from parity_tests.harness.threads import equal_threads
 
     if dtype not in (*DTYPES, "both"):
         nearest("dtype", dtype, (*DTYPES, "both"))
@@ -136,7 +137,7 @@ def run(
         nearest("entry", k, (job.name for job in plan(device, ["float64"])))
     rows = []
     started = time.perf_counter()
-    with progress() as bar:
+    with equal_threads(1), progress() as bar:
         task = bar.add_task("", total=len(jobs))
         for job in jobs:
             bar.update(task, description=f"{job.kind} {job.name}"[:40].ljust(40))
@@ -248,6 +249,7 @@ def compare(
     as JSON.
     """
     from parity_tests.harness.report import write_atomically
+    from parity_tests.harness.threads import equal_threads
     from parity_tests.harness.trajectory import MODELS, Trajectory
     from parity_tests.harness.trajectory import compare as run_both
     from parity_tests.harness.trajectory_figure import draw
@@ -262,7 +264,7 @@ def compare(
     arguments = _optimizer_args(chosen, optimizer, lr)
     total = steps or chosen.steps
     device = resolve(device)
-    with progress() as bar:
+    with equal_threads(1), progress() as bar:
         line = bar.add_task("", total=total)
 
         def show(step: int, so_far: Trajectory) -> None:
@@ -305,8 +307,9 @@ def compare(
     console.print(table)
     reached = min(result.metric[-1], result.reference_metric[-1])
     console.print(
-        f"time in steps: scratch {result.seconds:.2f} s, torch {result.reference_seconds:.2f} s; "
-        f"test {metric} {reached:.4f}, the recipe's target is {chosen.target:.4f}",
+        f"time in steps, one thread each: scratch {result.seconds:.2f} s, "
+        f"torch {result.reference_seconds:.2f} s; test {metric} {reached:.4f}, "
+        f"the recipe's target is {chosen.target:.4f}",
         highlight=False,
     )
     stem = f"compare-{task}-{result.setting['model']}-{result.setting['optimizer']}-{dtype}-{seed}"
@@ -420,12 +423,13 @@ def experiment(
     Exit status 1 if a claim does not hold.
     """
     from parity_tests.experiments import EXPERIMENTS
+    from parity_tests.harness.threads import equal_threads
 
     if name != "all" and name not in EXPERIMENTS:
         nearest("experiment", name, [*EXPERIMENTS, "all"])
     held = True
     for each in EXPERIMENTS if name == "all" else [name]:
-        with console.status(f"{each} ..."):
+        with equal_threads(1), console.status(f"{each} ..."):
             outcome = EXPERIMENTS[each](out, small=small, seed=seed)
         if outcome.text:
             console.print(outcome.text, markup=False, highlight=False, soft_wrap=True)
@@ -456,8 +460,8 @@ def bench(
     Let nothing else run meanwhile. Ratios are medians of pairs; below 1 NumPy is the faster one.
     """
     from parity_tests.benchmarks import BENCHMARKS
-    from parity_tests.benchmarks.timing import equal_threads
     from parity_tests.harness.report import environment, write_atomically
+    from parity_tests.harness.threads import equal_threads
 
     chosen = {name: make for name, make in BENCHMARKS.items() if k.lower() in name.lower()}
     if not chosen:

@@ -66,14 +66,16 @@ class Classes:
 
     shape: Shape
     number: int
-    ignored: int | None
+    ignored: int
+    first_counts: bool = False
 
     def __call__(self, d: Draw) -> Array:
         """The indices."""
         classes = d.integers(0, self.number, *self.shape)
-        if self.ignored is None:
-            return classes
-        return np.where(d.mask(0.3, *self.shape), self.ignored, classes)
+        left_out = np.asarray(d.mask(0.3, *self.shape))
+        if self.first_counts:
+            left_out.flat[0] = False
+        return np.where(left_out, self.ignored, classes)
 
 
 def normal(shape: Shape, **options: Any) -> Values:
@@ -494,8 +496,10 @@ def linear_classification(draw: Any) -> dict[str, Any]:
     size = draw(st.sampled_from([None, 1, 2, 7]))
     chunks = nn.LinearCrossEntropyOptions(True, size, draw(st.sampled_from(["auto", None])))
     arguments["options"] = draw(st.sampled_from([None, chunks]))
-    ignored = draw(st.sampled_from([-100, 0]))
-    arguments |= {"target": Classes((*rows, *heads), c, ignored), "ignore_index": ignored}
+    # In chunks torch's gradient of a mean is NaN where nothing counts, otherwise 0, as here.
+    ignored = draw(st.sampled_from([-100, c]))
+    target = Classes((*rows, *heads), c, ignored, first_counts=True)
+    arguments |= {"target": target, "ignore_index": ignored}
     weight = draw(st.sampled_from([None, uniform(0.2, 2, (c,), constant=True)]))
     return {**arguments, "weight": weight}
 
@@ -522,63 +526,60 @@ LOSSES: dict[str, Strategy] = {
 }
 
 
-def lengths(call: Call) -> float:
-    """1 over the shortest vector among the inputs of a cosine."""
-    x1, x2 = (np.atleast_1d(call.kwargs[name]).astype(np.float64) for name in ("input1", "input2"))
-    return float(max((1 / np.linalg.norm(x, axis=-1)).max() for x in (x1, x2)))
+# Of these a loss or a gradient is one product, unless they are broadcast or averaged by weights.
+ONE_PRODUCT = (
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "nll_loss",
+    "soft_margin_loss",
+)
 
 
-def differences(call: Call) -> float:
-    """The largest loss of a weighted mean, whose gradient by a weight is (l - mean l) / n."""
-    if "weight" not in call.kwargs:
-        return 0.0
-    size = np.abs(call.kwargs["input"] - call.kwargs["target"]).astype(np.float64)
-    return float((size + size**2).max(initial=0.0))
-
-
-def logits(call: Call) -> float:
-    """p - q of a cross entropy, times its class weight and what the logits are made of."""
-    weight, target = call.kwargs["weight"], call.kwargs["target"]
-    soft = target.dtype.kind == "f" and target.size
-    q = np.abs(target).sum(axis=min(1, target.ndim - 1)).max() if soft else 1.0
-    made_of = [call.kwargs[k] for k in ("input", "linear_weight") if "linear_weight" in call.kwargs]
-    return float(q * largest(np.ones(1) if weight is None else weight)) * max(
-        [1.0, *(largest(x) * x.shape[-1] for x in made_of)]
-    )
-
-
-# Magnitude of the terms that cancel in a gradient, before the reduction divides it.
-GRADIENT_TERMS: dict[str, Callable[[Call], float]] = {
-    "l1_loss": differences,
-    "mse_loss": differences,
-    "cross_entropy": logits,
-    "linear_cross_entropy": logits,
-    "multilabel_soft_margin_loss": lambda call: 1.0,  # the target's: log s(x) - log s(-x)
-    "cosine_embedding_loss": lengths,  # of unit vectors, over lengths
-    "triplet_margin_loss": lambda call: 1.0,  # the anchor's: a unit vector minus another
-    "triplet_margin_with_distance_loss": lambda call: 1.0,
-}
+def steepness(name: str, inputs: Mapping[str, Any]) -> float:
+    """The largest value of a function of single entries that a loss or its gradient adds up."""
+    if name == "poisson_nll_loss":
+        x = inputs["input"].astype(np.float64)
+        return largest(np.exp(x) if inputs["log_input"] else 1 / (x + inputs["eps"]))
+    if name == "gaussian_nll_loss":
+        return (
+            1 + largest(1 / np.maximum(np.asarray(inputs["var"], np.float64), inputs["eps"])) ** 2
+        )
+    if name == "kl_div":
+        t = inputs["target"].astype(np.float64)
+        return 1 + largest(np.exp(t) if inputs["log_target"] else np.log(t))
+    if name == "binary_cross_entropy":
+        p = inputs["input"].astype(np.float64)
+        return largest(np.log(p)) + largest(np.log1p(-p))
+    if name == "cosine_embedding_loss":
+        return max(largest(1 / np.linalg.norm(inputs[k], axis=-1)) for k in ("input1", "input2"))
+    return 1.0
 
 
 def loss_terms(name: str, arguments: Mapping[str, Any], dtype: Any, seed: int) -> dict[str, float]:
-    """Magnitudes of the losses that are added up, and of what cancels in gradients."""
+    """A bound of the terms that are added up to the loss, and to a gradient."""
     call = twin.plain(call_of(arguments, Draw(f"{name}/drawn from {seed}", dtype)))
-    inputs = {
-        k: v for k, v in call.kwargs.items() if k not in ("size_average", "reduce", "reduction")
-    }
-    older = [call.kwargs.get(k) for k in ("size_average", "reduce")]
-    reduction = resolve(name, call.kwargs["reduction"], *older, choices=(*REDUCTIONS, "batchmean"))
+    older = [call.kwargs.pop(k, None) for k in ("size_average", "reduce")]
+    choices = (*REDUCTIONS, "batchmean")
+    reduction = resolve(name, call.kwargs.pop("reduction"), *older, choices=choices)
+    inputs = call.kwargs
     each, total, reduced = (
         np.asarray(getattr(F, name)(**inputs, reduction=r)[0], np.float64)
         for r in ("none", "sum", reduction)
     )
+    shapes = {np.shape(v) for v in inputs.values() if isinstance(v, np.ndarray)}
+    if name in ONE_PRODUCT and (name == "nll_loss" or len(shapes) == 1 and "weight" not in inputs):
+        size = 0.0
+    else:
+        floating = (v for v in inputs.values() if isinstance(v, np.ndarray) and v.dtype.kind == "f")
+        size = (1 + sum(map(largest, floating))) ** 2
     with np.errstate(all="ignore"):
+        size *= steepness(name, inputs)
         share = 1.0 if reduction == "none" else float(np.nan_to_num(reduced / total, nan=1.0))
-    added = 0.0 if reduction == "none" else share * float(np.abs(each).sum())
-    return {
-        "output_cancels": added if np.isfinite(added) else 0.0,
-        "cancels": share * GRADIENT_TERMS[name](call) if name in GRADIENT_TERMS else 0.0,
-    }
+        loss = size if reduction == "none" else share * float((np.abs(each) + size).sum())
+    finite = np.isfinite([loss, size]).all()
+    return {"output_cancels": loss, "cancels": share * each.size * size} if finite else {}
 
 
 @DTYPES

@@ -743,6 +743,4 @@ def test_backward_without_the_gradient_of_the_input(make: Any) -> None:
     expected = [p.grad for p in model.parameters()]
     model.zero_grad()
     assert backward(dy, needs_input_grad=False) is None
-    assert all(
-        np.array_equal(p.grad, g) for p, g in zip(model.parameters(), expected, strict=True)
-    )
+    assert all(np.array_equal(p.grad, g) for p, g in zip(model.parameters(), expected, strict=True))

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
 
 Run = Callable[[], object]
 
@@ -43,18 +42,6 @@ class Timing:
     ours_mb: float
     theirs_mb: float
     target: float
-
-
-@contextmanager
-def equal_threads(n: int) -> Iterator[None]:
-    """Give NumPy's BLAS and torch `n` threads each while the block runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        with threadpool_limits(n, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def peak_of_numpy(run: Run) -> float:

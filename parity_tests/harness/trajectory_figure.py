@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parity_tests.experiments.style import SCRATCH, THIRD, TORCH, figure
 from parity_tests.harness.trajectory import Trajectory
@@ -22,9 +23,26 @@ def draw(trajectory: Trajectory, path: Path) -> Path:
     steps = np.arange(1, len(trajectory.loss) + 1)
     eps = float(np.finfo(setting["dtype"]).eps)
     with figure(path, 1, 3, (13, 3.8)) as (fig, (losses, drift, metric)):
-        losses.plot(steps, trajectory.reference_loss, color=TORCH, lw=2.4, label="torch_ref")
-        losses.plot(steps, trajectory.loss, color=SCRATCH, lw=1.0, ls="--", label="scratch")
-        losses.set(xlabel="step", ylabel="training loss of the batch", title="Both losses")
+        window = max(1, len(steps) // 100)
+        mean = f"Both losses, mean of {window} steps" if window > 1 else "Both losses"
+        losses.plot(steps, trajectory.reference_loss, color=TORCH, lw=0.5, alpha=0.25)
+        smooth_steps = steps[window - 1 :]
+        losses.plot(
+            smooth_steps,
+            running_mean(trajectory.reference_loss, window),
+            color=TORCH,
+            lw=2.6,
+            label="torch_ref",
+        )
+        losses.plot(
+            smooth_steps,
+            running_mean(trajectory.loss, window),
+            color=SCRATCH,
+            lw=1.2,
+            ls="--",
+            label="scratch",
+        )
+        losses.set(xlabel="step", ylabel="training loss of the batch", title=mean)
         if min(trajectory.reference_loss) > 0:
             losses.set_yscale("log")
         losses.legend()
@@ -41,8 +59,9 @@ def draw(trajectory: Trajectory, path: Path) -> Path:
             lw=1,
             label="worst parameter",
         )
-        drift.axhline(eps, color="0.5", lw=0.8, ls=":")
-        drift.text(1, eps * 0.8, f"eps of {setting['dtype']}", va="top", color="0.4")
+        drift.axhline(eps, color="0.5", lw=0.8, ls=":", label=f"eps of {setting['dtype']}")
+        if min(shown) < eps / 10:
+            drift.text(1, eps / 80, "equal to the last bit", va="bottom", color="0.4", fontsize=8)
         drift.set(xlabel="step", ylabel="relative difference", title="How far apart they drift")
         drift.legend(loc="upper left")
 
@@ -58,3 +77,8 @@ def draw(trajectory: Trajectory, path: Path) -> Path:
             fontsize=12,
         )
     return path
+
+
+def running_mean(values: list[float], window: int) -> NDArray[np.float64]:
+    """Means of `window` neighbours."""
+    return np.convolve(values, np.full(window, 1 / window), mode="valid")

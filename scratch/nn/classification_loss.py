@@ -57,9 +57,10 @@ def _class_weight(function: str, weight: Array | None, x: Array, classes: int) -
 def _classes(
     function: str, target: Array, x: Array, weight: Array | None, ignore_index: int
 ) -> tuple[Array, Array | None, Array | float, float]:
-    """Classes t (N, D), which of them count (None: all), their weights and the sum of those.
+    """Classes t (N, D), which of them count (None: all), their weights, and the sum of those.
 
-    An ignored entry is given class 0, so that it can be looked up like the others.
+    An ignored entry is given class 0, so that it can be looked up like the others. A sum of 0 is
+    given as NaN: the mean is then NaN, even where label smoothing leaves something to divide.
     """
     n, c, d = _layout(function, x)
     if not isinstance(target, np.ndarray | np.generic) or target.dtype.kind not in "iu":
@@ -72,9 +73,9 @@ def _classes(
     every = count == t.size
     t = check.integer(function, "target", t if every else np.where(valid, t, 0), 0, c)
     if weight is None:
-        return t, None if every else valid, 1.0, float(count)
+        return t, None if every else valid, 1.0, float(count) or math.nan
     w = weight[t]
-    return t, None if every else valid, w, float(w.sum(where=valid, dtype=np.float64))
+    return t, None if every else valid, w, float(w.sum(where=valid, dtype=np.float64)) or math.nan
 
 
 def _counted(values: Array, valid: Array | None) -> Array:

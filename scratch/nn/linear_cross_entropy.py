@@ -264,7 +264,7 @@ def _target(
     counted = t[t != ignored]
     check.integer(name, "target", counted, 0, logits[batch])
     total = counted.size if weight is None else weight[counted].sum(dtype=np.float64)
-    return t, ignored, float(total)
+    return t, ignored, float(total) or math.nan  # as in cross_entropy
 
 
 class LinearCrossEntropyLoss(Loss):
