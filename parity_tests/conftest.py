@@ -6,9 +6,7 @@ from threadpoolctl import threadpool_limits
 
 
 def pytest_configure() -> None:
-    """One thread on either side: the arrays are small, and two pools of threads that wait by
-    spinning slow each other down several times over.
-    """
+    """One thread on either side: two pools that wait by spinning slow each other down."""
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
 

@@ -24,7 +24,7 @@ def test_a_training_step_is_faster_than_torchs(threads: int, tmp_path: Path) -> 
     The median of the ratios of interleaved pairs. Another process may take a core away meanwhile,
     so the best of three runs counts.
     """
-    runs = []
+    runs: list[dict[str, Any]] = []
     while not runs or (runs[-1]["ratio"] > 0.9 and len(runs) < 3):
         runs.append(bench("mlp", threads, tmp_path))
     assert min(run["ratio"] for run in runs) <= 0.9, [run["ratio"] for run in runs]

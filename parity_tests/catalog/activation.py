@@ -142,15 +142,15 @@ def softmax_cases() -> tuple[Case, ...]:
     def close_together(d: Draw) -> Array:
         return 2e4 + d.uniform(0, 0.01, 3, 4)
 
+    def no_axis(*shape: int) -> Callable[[Draw], Call]:
+        return lambda d: Call(d.normal(*shape))
+
     return (
         Case("last axis", lambda d: Call(d.normal(3, 5), -1)),
         Case("first axis", lambda d: Call(d.normal(3, 5), dim=0)),
         Case("middle axis", lambda d: Call(d.normal(2, 4, 3), 1)),
         Case("axis from the end", lambda d: Call(d.normal(2, 4, 3, 5), -3)),
-        *(
-            Case(f"no axis, {n}-d", lambda d, n=n: Call(d.normal(*(3, 4, 5, 2)[:n])))  # type: ignore[misc]  # the default binds the loop variable
-            for n in range(1, 5)
-        ),
+        *(Case(f"no axis, {n}-d", no_axis(*(3, 4, 5, 2)[:n])) for n in range(1, 5)),
         Case("scale 100", lambda d: Call(d.normal(3, 5, scale=100), 1)),
         Case("tiny", lambda d: Call(d.normal(3, 5, scale=1e-7), 1)),
         Case("far from 0", lambda d: Call(1e4 + d.normal(3, 5), 1)),
@@ -187,6 +187,12 @@ def normalize_cases() -> tuple[Case, ...]:
     def exactly_eps(d: Draw) -> Array:
         return d.array([[0.5, 0.0, 0.0], [0.0, -0.5, 0.0], [3.0, 4.0, 0.0]])
 
+    def of_norm(p: float) -> Callable[[Draw], Call]:
+        return lambda d: Call(d.normal(3, 5), p=p)
+
+    def short_of_norm(p: float) -> Callable[[Draw], Call]:
+        return lambda d: Call(short(d), p)
+
     cases = [
         Case("defaults", lambda d: Call(d.normal(3, 5))),
         Case("channels", lambda d: Call(d.normal(2, 3, 4, 5))),
@@ -201,11 +207,9 @@ def normalize_cases() -> tuple[Case, ...]:
         Case("ties below", lambda d: Call(d.array([[2.0, -1, 1], [1, 1, 3]]), p=-INF)),
     ]
     for p in (0.0, 0.5, 1.0, 1.5, 3.0, INF):
-        cases.append(Case(f"p {p}", lambda d, p=p: Call(d.normal(3, 5), p=p)))  # type: ignore[misc]  # the default binds the loop variable
+        cases.append(Case(f"p {p}", of_norm(p)))
     for p in (1.0, 1.5, 2.0, 3.0, INF):
-        cases.append(
-            Case(f"short vectors, p {p}", lambda d, p=p: Call(short(d), p), surrogate=SHORT)  # type: ignore[misc]  # as above
-        )
+        cases.append(Case(f"short vectors, p {p}", short_of_norm(p), surrogate=SHORT))
     return tuple(cases)
 
 

@@ -215,6 +215,7 @@ def build_twins(
         lambda v: v.detach() if isinstance(v, torch.Tensor) else v,
         twin.to_torch(case.init, device, None, []),
     )
+    torch.manual_seed(0)  # the same start in every run
     theirs = entry.torch(*init.args, **init.kwargs).to(TORCH_DTYPE[dtype]).to(device)
     with torch.no_grad():
         twin.move_off_start(theirs, draw)

@@ -549,9 +549,9 @@ class CrossEntropyLoss(Loss):
         )
 
         def backward(*dy: Array) -> Array | tuple[Array, Array]:
-            dinputs = loss_back(*dy)
+            dinputs: Array | tuple[Array, ...] = loss_back(*dy)
             if not isinstance(dinputs, tuple):
-                return dinputs  # type: ignore[no-any-return]
+                return dinputs
             dinput, dtarget, *_ = dinputs
             return dinput, dtarget
 

@@ -43,7 +43,8 @@ def _norm(v: Array, p: float, ties_share: bool = True) -> tuple[Array, Backward]
     elif p == 2:
         n = np.sqrt((v * v).sum(-1))
     else:
-        n = (size**p).sum(-1) ** (1 / p)
+        # The root in float64: float32 would round its exponent, too.
+        n = np.power((size**p).sum(-1), 1 / p, dtype=np.float64).astype(v.dtype)
 
     def backward(dn: Array) -> Any:
         size = np.abs(v)

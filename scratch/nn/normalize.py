@@ -65,7 +65,9 @@ def normalize(
     elif p == 2:
         norm = np.sqrt(np.square(x).sum(axis=over, keepdims=True))
     else:
-        norm = (size**p).sum(axis=over, keepdims=True) ** (1 / p)
+        # The root in float64: float32 would round its exponent, too.
+        total = (size**p).sum(axis=over, keepdims=True)
+        norm = np.power(total, 1 / p, dtype=np.float64).astype(x.dtype)
     bound = np.maximum(norm, eps)
     y = np.divide(x, bound, out=out)
 

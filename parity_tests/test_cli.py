@@ -1,0 +1,152 @@
+"""The command line as a user meets it."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+import scratch.models
+import torch_ref.models
+from datasets.tasks import TASKS
+from parity_tests import catalog, cli
+from parity_tests.harness import suite
+from parity_tests.pitfalls import PITFALLS
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    yield lambda *arguments: runner.invoke(cli.app, list(map(str, arguments)))
+
+
+def test_list_names_everything(run: Run) -> None:
+    result = run("list")
+    assert result.exit_code == 0
+    text = "".join(result.output.split())
+    assert all(entry.name.replace(" ", "") in text for entry in catalog.ENTRIES)
+    assert all(name in text for name in TASKS)
+
+
+def test_run_writes_a_report_and_counts(run: Run, tmp_path: Path) -> None:
+    result = run("run", "-k", "tanhshrink", "--out", "report")
+    assert result.exit_code == 0, result.output
+    assert "comparisons hold" in result.output and "report.html" in result.output
+    data = json.loads((tmp_path / "report" / "report.json").read_text())
+    compared = sum(len(row["comparisons"]) for row in data["rows"])
+    assert f"{compared:,} of {compared:,} comparisons hold" in result.output
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "tanhshrink" in page and f"All {compared:,} comparisons hold" in page
+
+
+def test_run_fails_where_a_comparison_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant = next(p for p in PITFALLS if p.name == "relu_derivative_at_zero")
+    entry = next(e for e in catalog.ENTRIES if e.name == mutant.entry)
+    broken = dataclasses.replace(entry, scratch=mutant.mutant)
+    job = suite.entry_job("activation", broken, "float64", "cpu")
+    monkeypatch.setattr(suite, "plan", lambda device, dtypes: [job])
+    result = run("run", "-k", "relu")
+    assert result.exit_code == 1
+    assert "gradient of input" in result.output and "1 fail" in result.output.replace("2", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("run", "-k", "sigmiod"), "sigmoid"),
+        (("run", "--dtype", "float46"), "float64"),
+        (("compare", "digts"), "digits"),
+        (("compare", "xor", "--model", "MPL"), "MLP"),
+        (("compare", "xor", "--optimizer", "Adma"), "Adam"),
+        (("compare", "xor", "--dtype", "flot32"), "float32"),
+        (("compare", "iris", "--model", "Neuron"), "one output"),
+        (("compare", "xor", "--hidden", "4,-1"), "positive widths"),
+        (("train", "mons"), "moons"),
+        (("train", "xor", "--precision", "tf23"), "tf32"),
+        (("train", "xor", "--device", "gpu"), "cuda"),
+        (("experiment", "gate"), "gates"),
+        (("bench", "-k", "geul"), "gelu"),
+    ],
+)
+def test_a_mistyped_name_gets_the_nearest(run: Run, arguments: tuple[str, ...], hint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("parity: ") and hint in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_is_refused_in_a_sentence_where_there_is_none(run: Run) -> None:
+    result = run("train", "xor", "--device", "cuda")
+    assert result.exit_code == 2 and "CUDA" in result.stderr
+
+
+def test_compare_writes_figure_and_numbers(run: Run, tmp_path: Path) -> None:
+    result = run("compare", "xor", "--steps", 60, "--out", "out", "--seed", 3)
+    assert result.exit_code == 0, result.output
+    numbers = json.loads((tmp_path / "out" / "compare-xor-MLP-Adam-float64-3.json").read_text())
+    assert len(numbers["loss"]) == len(numbers["reference_loss"]) == 60
+    assert max(numbers["loss_drift"]) < 1e-11
+    assert (tmp_path / "out" / "compare-xor-MLP-Adam-float64-3.png").stat().st_size > 10_000
+
+
+def test_compare_refuses_no_steps(run: Run) -> None:
+    assert run("compare", "xor", "--steps", 0).exit_code == 2
+
+
+def test_trained_weights_load_into_numpy(run: Run, tmp_path: Path) -> None:
+    result = run("train", "moons", "--steps", 100, "--device", "cpu", "--out", "out")
+    assert result.exit_code == 0, result.output
+    assert "fp32_precision" in result.output
+    weights = load_file(tmp_path / "out" / "train-moons-MLP-0.safetensors")
+    task = TASKS["moons"]
+    sizes = [task.input_size, *task.hidden, task.output_size]
+    ours = scratch.models.MLP(sizes, task.activation)
+    ours.load_state_dict(weights)
+    theirs = torch_ref.models.MLP(sizes, task.activation)
+    theirs.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+    x = task.load(0).test_x.astype(np.float32)
+    expected = theirs(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(ours(x)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_experiment_prints_its_claims(run: Run, tmp_path: Path) -> None:
+    result = run("experiment", "neuron", "--small", "--out", "out")
+    assert result.exit_code == 0 and "holds" in result.output
+    assert json.loads((tmp_path / "out" / "neuron.json").read_text())["claims"]
+
+
+def test_help_of_every_command(run: Run) -> None:
+    for command in ("list", "run", "compare", "train", "experiment", "bench"):
+        result = run(command, "--help")
+        assert result.exit_code == 0 and len(result.output) > 200
+
+
+def test_the_other_datasets_package_is_named(tmp_path: Path) -> None:
+    package = tmp_path / "datasets"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    code = "from parity_tests.cli import main; import sys; sys.argv = ['parity', 'list']; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "another package" in done.stderr and "environment of its own" in done.stderr
