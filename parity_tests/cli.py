@@ -46,8 +46,14 @@ def refuse_the_other_datasets() -> None:
 
 
 Out = Annotated[Path, typer.Option(help="Folder for what is written.")]
+TaskName = Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")]
+ModelName = Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")]
+Hidden = Annotated[str | None, typer.Option(help="Widths of the hidden layers, such as 64,32.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of data, start and batches.")]
+OptimizerName = Annotated[str | None, typer.Option(help="A class that both packages have.")]
+LearningRate = Annotated[float | None, typer.Option(help="Instead of the recipe's.")]
 Device = Annotated[str, typer.Option(help="Where torch runs: auto, cpu or cuda.")]
-OPTIMIZERS = ("SGD", "Adam", "AdamW")
 # Choose other kernels than OpenBLAS would, read when NumPy is imported.
 SLOW_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 DTYPES = {"float64": np.float64, "float32": np.float32}
@@ -79,14 +85,19 @@ def progress() -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
-def resolve(device: str) -> str:
-    """'auto' to what there is; cuda where there is none is refused."""
+def resolve(device: str, *, parity: bool = True) -> str:
+    """'auto' to what there is; cuda where there is none is refused. Parity means no TF32."""
     from torch_ref.training.device import resolve_device
+    from torch_ref.training.precision import set_precision
 
     try:
-        return str(resolve_device(device))
+        chosen = str(resolve_device(device))
     except (ValueError, RuntimeError) as error:
         fail(str(error))
+    if parity and chosen != "cpu":
+        flags = set_precision("fp32")
+        console.print(", ".join(f"{k} {v}" for k, v in flags.items()), highlight=False)
+    return chosen
 
 
 @app.command("list")
@@ -228,17 +239,13 @@ def _counts(rows: list[Any], seconds: float) -> None:
 
 @app.command()
 def compare(
-    task: Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")],
-    model: Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")] = "MLP",
-    hidden: Annotated[
-        str | None, typer.Option(help="Widths of the hidden layers, such as 64,32.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of data, start and batches.")] = 0,
-    optimizer: Annotated[str | None, typer.Option(help="SGD, Adam or AdamW.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate instead of the recipe's.")] = None,
+    task: TaskName,
+    model: ModelName = "MLP",
+    hidden: Hidden = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    optimizer: OptimizerName = None,
+    lr: LearningRate = None,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     device: Device = "cpu",
     out: Out = Path("parity-report"),
@@ -259,8 +266,7 @@ def compare(
         nearest("model", model, MODELS)
     if dtype not in DTYPES:
         nearest("dtype", dtype, DTYPES)
-    if optimizer is not None and optimizer not in OPTIMIZERS:
-        nearest("optimizer", optimizer, OPTIMIZERS)
+    _known_optimizer(optimizer)
     arguments = _optimizer_args(chosen, optimizer, lr)
     total = steps or chosen.steps
     device = resolve(device)
@@ -322,17 +328,13 @@ def compare(
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")],
-    model: Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")] = "MLP",
-    hidden: Annotated[
-        str | None, typer.Option(help="Widths of the hidden layers, such as 64,32.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of data, start and batches.")] = 0,
-    optimizer: Annotated[str | None, typer.Option(help="SGD, Adam or AdamW.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate instead of the recipe's.")] = None,
+    task: TaskName,
+    model: ModelName = "MLP",
+    hidden: Hidden = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    optimizer: OptimizerName = None,
+    lr: LearningRate = None,
     device: Device = "auto",
     precision: Annotated[str, typer.Option(help="fp32, or tf32 on a GPU that has it.")] = "fp32",
     out: Out = Path("parity-report"),
@@ -349,11 +351,10 @@ def train(
     chosen = _task(task, hidden)
     if model not in MODELS:
         nearest("model", model, MODELS)
-    if optimizer is not None and optimizer not in OPTIMIZERS:
-        nearest("optimizer", optimizer, OPTIMIZERS)
+    _known_optimizer(optimizer)
     if precision not in ("fp32", "tf32"):
         nearest("precision", precision, ("fp32", "tf32"))
-    device = resolve(device)
+    device = resolve(device, parity=False)
     flags = set_precision(precision)
     console.print(
         f"device {device}; " + ", ".join(f"{k} {v}" for k, v in flags.items()), highlight=False
@@ -404,6 +405,16 @@ def _task(name: str, hidden: str | None) -> Any:
     return dataclasses.replace(TASKS[name], hidden=tuple(map(int, widths)))
 
 
+def _known_optimizer(name: str | None) -> None:
+    import torch
+
+    import scratch
+
+    known = [n for n in vars(scratch.optim) if hasattr(torch.optim, n) and n[0].isupper()]
+    if name is not None and name not in known:
+        nearest("optimizer", name, [n for n in known if n != "Optimizer"])
+
+
 def _optimizer_args(task: Any, optimizer: str | None, lr: float | None) -> dict[str, Any] | None:
     """The recipe's arguments; another optimizer takes its learning rate only, or `lr`."""
     if optimizer in (None, task.optimizer):
@@ -414,7 +425,7 @@ def _optimizer_args(task: Any, optimizer: str | None, lr: float | None) -> dict[
 @app.command()
 def experiment(
     name: Annotated[str, typer.Argument(help="Its name, or `all`; `parity list` shows them.")],
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     small: Annotated[bool, typer.Option("--small", help="The size that the tests run.")] = False,
     out: Out = Path("parity-report"),
 ) -> None:
