@@ -83,7 +83,7 @@ def sklearn(function: str, module: str) -> Any:
         if error.name != "sklearn":
             raise  # scikit-learn is there, and what it misses is another matter
         raise ModuleNotFoundError(
-            f"{function}: needs scikit-learn, which `pip install parity[data]` brings",
+            f"{function}: needs scikit-learn; in the project's folder: pip install '.[data]'",
             name="sklearn",
         ) from None
     return importlib.import_module(f"sklearn.{module}")

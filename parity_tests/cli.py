@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-MISSING = "parity: this command needs {name}; install the extras with: pip install 'parity[parity]'"
+MISSING = "parity: this command needs {name}; in the project's folder: pip install '.[parity]'"
 try:
     import numpy as np
     import typer

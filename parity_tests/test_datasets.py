@@ -542,7 +542,7 @@ def test_without_scikit_learn() -> None:
         "    try: call()\n"
         "    except ModuleNotFoundError as error: print(error)\n"
     )
-    sentence = "needs scikit-learn, which `pip install parity[data]` brings"
+    sentence = "needs scikit-learn; in the project's folder: pip install '.[data]'"
     assert out.splitlines() == [
         f"{name}: {sentence}" for name in ("iris", "moons", "train_test_split")
     ]
