@@ -29,6 +29,9 @@ def twins() -> list[tuple[str, Any, Any]]:
         (scratch.nn, torch.nn),
         (scratch.nn.init, torch.nn.init),
         (scratch.optim, torch.optim),
+        (scratch.optim.lr_scheduler, torch.optim.lr_scheduler),
+        (scratch.optim.swa_utils, torch.optim.swa_utils),
+        (scratch.nn.utils, torch.nn.utils),
     ):
         for name, item in vars(ours).items():
             other = getattr(theirs, name, None) or getattr(torch, name, None)

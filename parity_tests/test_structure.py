@@ -66,7 +66,7 @@ def public(module: object) -> set[str]:
 
 # Machinery: tested in its own files, and nothing that torch computes with numbers.
 MACHINERY = {"Module", "Parameter", "Trace", "trace", "Optimizer", "IncompatibleKeys"}
-MACHINERY |= {"LinearCrossEntropyOptions"}
+MACHINERY |= {"LinearCrossEntropyOptions", "SparseGradient"}
 
 
 @pytest.mark.parametrize("where", ["nn.functional", "nn", "optim", "models"])

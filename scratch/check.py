@@ -112,6 +112,13 @@ def number(
     return float(value)
 
 
+def pair(function: str, name: str, value: object) -> tuple[Any, Any]:
+    """The two parts of `value`, which a range may follow."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        refuse(function, f"{name} to be a pair of numbers", describe(value), TypeError)
+    return value[0], value[1]
+
+
 def nonzero(function: str, name: str, value: object) -> float:
     """`value` as a Python float if it is a number other than 0."""
     x = number(function, name, value)

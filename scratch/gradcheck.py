@@ -22,6 +22,7 @@ import numpy as np
 from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Module
+from scratch.nn.sparse import SparseGradient
 from scratch.random import Generator
 from scratch.slopes import TOLERANCE, Slopes, Verdict, measure
 
@@ -274,6 +275,8 @@ class _Subject:
             check.refuse("gradcheck", expected, len(grads))
         grads += [self.parameters[name].grad for name in self.names[self.inputs :]]
         for i, (name, array) in enumerate(zip(self.names, self.arrays, strict=True)):
+            if isinstance(grads[i], SparseGradient):
+                grads[i] = grads[i].dense()
             grads[i] = np.zeros(array.shape) if grads[i] is None else np.asarray(grads[i])
             if grads[i].shape != array.shape or grads[i].dtype != np.float64:
                 expected = f"a float64 gradient of {name} of shape {array.shape}"

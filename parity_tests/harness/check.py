@@ -27,8 +27,11 @@ import scratch
 from parity_tests.harness import twin
 from parity_tests.harness.compare import Comparison, close, nonzero, same
 from parity_tests.harness.draw import Array, Draw
-from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Optim
+from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Optim, Routine, Schedule
+from parity_tests.harness.routine import check_routine
+from parity_tests.harness.schedule import check_schedule, run_label
 from scratch.gradcheck import gradcheck
+from scratch.nn.sparse import SparseGradient
 from scratch.random import Generator
 
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
@@ -49,6 +52,13 @@ def check(entry: Entry, dtype: Any = np.float64, device: str = "cpu") -> list[Co
         for options in entry.options:
             text = ", ".join(f"{k}={v}" for k, v in options.items()) or "defaults"
             runs.append((text, partial(check_optimizer, entry, dict(options), dtype, device)))
+    elif isinstance(entry, Schedule):
+        for drive in entry.runs:
+            label = run_label(drive)
+            runs.append((label, partial(check_schedule, entry, drive, dtype, device)))
+    elif isinstance(entry, Routine):
+        for name, script in entry.scripts.items():
+            runs.append((name, partial(check_routine, entry, name, script, dtype, device)))
     elif isinstance(entry, Layer):
         for case in entry.cases:
             if case.seeded and device != "cpu":  # other devices draw from other generators
@@ -166,10 +176,11 @@ def check_layer(
     if not names:  # a module over indices has no input gradient to return
         gradients = [g for g in gradients if g is not None]
     parameters = dict(ours.named_parameters())
-    for p in parameters.values():
-        if p.grad is not None:
-            p.grad.flags.writeable = False
-    gradients += [p.grad for p in parameters.values()]
+    first = [twin.dense(p.grad) for p in parameters.values()]
+    for g in first:
+        if g is not None:
+            g.flags.writeable = False
+    gradients += first
     names = [*names, *parameters]
 
     def on_torch(wanted: torch.dtype | None) -> tuple[list[Array], list[Array]]:
@@ -193,11 +204,10 @@ def check_layer(
     if not thorough:
         return results
 
-    first = [p.grad for p in parameters.values()]
     twin.scratch_backward(output, backward, dys)
     for p, g in zip(parameters.values(), first, strict=True):
         if g is not None:  # not exact: a parameter that is used twice adds up in another order
-            results.append(close("second backward accumulates", p.grad, g + g, c=4))
+            results.append(close("second backward accumulates", twin.dense(p.grad), g + g, c=4))
     ours.zero_grad()
     if dtype == np.float64:
         if not case.surrogate:
@@ -267,20 +277,24 @@ def _ten_steps(entry: Layer, case: Case, dtype: np.dtype[Any], device: str) -> l
     return results
 
 
-SHAPES = ((3, 4), (5,), (), (0, 2))
 GRADIENT_SCALES = (1.0, 1e-7, 1e6, 0.0, 1e-3)
 
 
 def check_optimizer(
     entry: Optim, options: dict[str, Any], dtype: np.dtype[Any], device: str
 ) -> list[Comparison]:
-    """Fifty steps on the same random gradients: tiny, huge, zero and missing ones, the rate cut."""
+    """Fifty steps on the same random gradients: tiny, huge, zero and missing ones, the rate cut.
+
+    Parameters on the way, and in the end also what torch keeps in its state.
+    """
     draw = Draw(f"{entry.name}/{sorted(options)}", dtype)
-    start = [draw.normal(*shape) for shape in SHAPES]
+    start = [draw.normal(*shape) for shape in entry.shapes]
     ours = [scratch.nn.Parameter(p.copy()) for p in start]
     theirs = [torch.nn.Parameter(torch.from_numpy(np.array(p)).to(device)) for p in start]
     optimizer = entry.scratch(ours, **options)
     reference = entry.torch(theirs, **options)
+    if entry.gradients == "closure":
+        return _minimize(ours, optimizer, theirs, reference, entry.c)
     results = []
     for step in range(50):
         if step == 25:
@@ -289,8 +303,15 @@ def check_optimizer(
         for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
             missing = i == 1 and 10 <= step < 15
             gradient = draw.normal(*p.shape, scale=GRADIENT_SCALES[(step // 3) % 5])
-            p.grad = None if missing else gradient
-            q.grad = None if missing else torch.from_numpy(gradient.copy()).to(device)
+            p.grad, q.grad = gradient, torch.from_numpy(gradient.copy()).to(device)
+            if entry.gradients == "sparse":
+                ids = draw.integers(0, len(gradient), 4 if gradient.size else 0)  # some twice
+                p.grad = SparseGradient(ids, gradient[ids], p.shape)
+                q.grad = torch.sparse_coo_tensor(
+                    torch.from_numpy(ids[None]), q.grad[ids], q.shape, check_invariants=True
+                )
+            if missing:
+                p.grad = q.grad = None
         optimizer.step()
         reference.step()
         if step in (0, 1, 9, 24, 49):
@@ -300,6 +321,63 @@ def check_optimizer(
                 # is wider.
                 limit = entry.c if dtype == np.float64 else 4 * (step + 1)
                 results.append(close(what, p.data, twin.numpy(q), c=limit))
+    for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+        for name, value in reference.state[q].items():
+            if isinstance(value, torch.Tensor):
+                what, found = f"state {name} of parameter {i}", optimizer.state[p].get(name)
+                results.append(close(what, found, twin.numpy(value), c=limit))
+    return results
+
+
+def _minimize(
+    ours: list[scratch.nn.Parameter],
+    optimizer: Any,
+    theirs: list[torch.nn.Parameter],
+    reference: Any,
+    c: float,
+) -> list[Comparison]:
+    """Eight steps down a quartic with a minimum at 1, with the same function on both sides."""
+    dtype = ours[0].dtype
+    calls = [0, 0]
+
+    def quartic(values: list[Array]) -> tuple[float, list[Array]]:
+        x = [np.asarray(v) - np.asarray(1, dtype) for v in values]
+        k = [np.arange(1, v.size + 1, dtype=dtype).reshape(v.shape) for v in x]
+        loss = sum(float(np.sum(kv * v**2 / 2 + v**4 / 4)) for kv, v in zip(k, x, strict=True))
+        return loss, [np.asarray(kv * v + v**3) for kv, v in zip(k, x, strict=True)]
+
+    def closure() -> float:
+        calls[0] += 1
+        loss, gradients = quartic([p.data for p in ours])
+        for p, g in zip(ours, gradients, strict=True):
+            p.grad = g
+        return loss
+
+    def torch_closure() -> float:
+        calls[1] += 1
+        loss, gradients = quartic([twin.numpy(q) for q in theirs])
+        for q, g in zip(theirs, gradients, strict=True):
+            q.grad = torch.from_numpy(g.copy()).to(q)
+        return loss
+
+    results: list[Comparison] = []
+    first = 0.0  # loss: in its units the later ones are compared
+    for step in range(1, 9):
+        if step == 3:
+            optimizer.param_groups[0]["lr"] *= 0.5
+            reference.param_groups[0]["lr"] *= 0.5
+        loss, expected = (
+            np.asarray(value, dtype)
+            for value in (optimizer.step(closure), reference.step(torch_closure))
+        )
+        first = first if results else float(expected)
+        limit = c if dtype == np.float64 else 4 * calls[1]
+        results.append(close(f"loss {step}", loss, expected, c=limit, at_least=first))
+        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
+            what = f"parameter {i} after {step} steps"
+            results.append(close(what, p.data, twin.numpy(q), c=limit))
+    if dtype == np.float64:
+        results.append(same("evaluations", *calls))
     return results
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -97,7 +97,19 @@ class Layer:
 
 @dataclass(frozen=True)
 class Optim:
-    """An optimizer twin: two classes with the same arguments, and the options to try."""
+    """An optimizer twin: two classes with the same arguments, and the options to try.
+
+    Attributes:
+        name: of the class, or what sets this entry apart.
+        scratch: the NumPy class.
+        torch: the torch class.
+        options: arguments of the runs.
+        source: paper.
+        c: float64 tolerance in eps of a tensor's largest magnitude.
+        shapes: of the parameters.
+        gradients: 'dense' or 'sparse' (drawn, of some rows only), or 'closure': those of a
+            function, which `step` evaluates as often as it needs.
+    """
 
     name: str
     scratch: Callable[..., Any]
@@ -106,9 +118,78 @@ class Optim:
     source: str
     c: float = 64
     kind: str = "optimizer"
+    shapes: Sequence[tuple[int, ...]] = ((3, 4), (5,), (), (0, 2))
+    gradients: Literal["dense", "sparse", "closure"] = "dense"
 
 
-Entry = Op | Layer | Optim
+@dataclass(frozen=True)
+class Part:
+    """A schedule inside or beside another one, built on either side: its class and arguments."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to drive a schedule.
+
+    Attributes:
+        options: its arguments; a `Part` among them, or in a list, becomes a schedule.
+        optimizer: class of the optimizer.
+        before: schedules that are built on the same optimizer first, and step after it.
+        edits: by step, the factor by which the user multiplies the first group's rate before it.
+        epochs: by step, the epoch that `step` is given.
+        metrics: what `step` is given in turn, where it wants a metric.
+        steps: how many.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: str = "SGD"
+    before: Sequence[Part] = ()
+    edits: Mapping[int, float] = field(default_factory=dict)
+    epochs: Mapping[int, float] = field(default_factory=dict)
+    metrics: Sequence[float] = ()
+    steps: int = 60
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning-rate schedule twin: two classes with the same arguments, and runs to drive."""
+
+    name: str
+    scratch: Callable[..., Any]
+    torch: Callable[..., Any]
+    runs: Sequence[Run]
+    source: str
+    c: float = 64
+    kind: str = "schedule"
+
+
+@dataclass(frozen=True)
+class Routine:
+    """A twin without a derivative: a script drives it and names the arrays to compare.
+
+    Attributes:
+        name: of the function or class.
+        scratch: the NumPy one.
+        torch: the torch one.
+        scripts: by name, script(function, side, draw) -> arrays by name; `side` makes arrays,
+            parameters and modules of the package that `function` belongs to.
+        source: paper.
+        c: float64 tolerance in eps of a tensor's largest magnitude.
+    """
+
+    name: str
+    scratch: Callable[..., Any]
+    torch: Callable[..., Any]
+    scripts: Mapping[str, Callable[..., Mapping[str, Any]]]
+    source: str
+    c: float = 64
+    kind: str = "routine"
+
+
+Entry = Op | Layer | Optim | Schedule | Routine
 
 
 def unchecked(value: object) -> Any:

@@ -10,6 +10,7 @@ import torch
 
 from parity_tests.harness.draw import Array, Draw
 from parity_tests.harness.entry import Call, Const
+from scratch.nn.sparse import SparseGradient
 
 
 def named_arguments(function: Callable[..., Any], call: Call) -> dict[str, Any]:
@@ -165,9 +166,14 @@ def rebuild(like: Any, flat: Iterator[Any]) -> Any:
 
 def scratch_backward(output: Any, backward: Callable[..., Any], dys: list[Array | None]) -> Any:
     """Call a backward with one gradient for each output, nested as they are."""
-    if isinstance(output, tuple):
-        return backward(*rebuild(output, iter(dys)))
-    return backward(dys[0])
+    nested = rebuild(output, iter(dys)) if isinstance(output, tuple) else (dys[0],)
+    found = backward(*nested)
+    return rebuild(found, map(dense, as_tuple(found)))
+
+
+def dense(gradient: Any) -> Any:
+    """A sparse gradient as an array, as `numpy` has torch's."""
+    return gradient.dense() if isinstance(gradient, SparseGradient) else gradient
 
 
 def move_off_start(module: torch.nn.Module, draw: Draw) -> None:
@@ -185,3 +191,25 @@ def move_off_start(module: torch.nn.Module, draw: Draw) -> None:
 def arrays(state: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     """A torch state_dict as arrays."""
     return {name: numpy(tensor).copy() for name, tensor in state.items()}
+
+
+def to_arrays(value: Any) -> Any:
+    """Tensors as arrays, inside options and state dicts too."""
+    if isinstance(value, torch.Tensor):
+        return numpy(value).copy()
+    if isinstance(value, Mapping):
+        return {k: to_arrays(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(to_arrays(v) for v in value)
+    return value
+
+
+def to_tensors(value: Any) -> Any:
+    """The way back."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, Mapping):
+        return {k: to_tensors(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(to_tensors(v) for v in value)
+    return value

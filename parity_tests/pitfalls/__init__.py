@@ -9,8 +9,23 @@ from parity_tests.pitfalls import (
     loss,
     models,
     optim,
+    optim_elementwise,
+    optim_matrix,
+    schedules,
 )
 from parity_tests.pitfalls.entry import Pitfall
 
-FAMILIES = (linear, embedding, activation, dropout, loss, linear_cross_entropy, optim, models)
+FAMILIES = (
+    linear,
+    embedding,
+    activation,
+    dropout,
+    loss,
+    linear_cross_entropy,
+    optim,
+    optim_elementwise,
+    optim_matrix,
+    schedules,
+    models,
+)
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

@@ -2,6 +2,7 @@
 
 from scratch.nn import functional as functional
 from scratch.nn import init as init
+from scratch.nn import utils as utils
 from scratch.nn.bilinear import Bilinear as Bilinear
 from scratch.nn.classification_loss import BCELoss as BCELoss
 from scratch.nn.classification_loss import BCEWithLogitsLoss as BCEWithLogitsLoss
@@ -74,5 +75,6 @@ from scratch.nn.softmax import LogSoftmax as LogSoftmax
 from scratch.nn.softmax import Softmax as Softmax
 from scratch.nn.softmax import Softmax2d as Softmax2d
 from scratch.nn.softmax import Softmin as Softmin
+from scratch.nn.sparse import SparseGradient as SparseGradient
 from scratch.nn.trace import Trace as Trace
 from scratch.nn.trace import trace as trace

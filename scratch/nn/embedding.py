@@ -15,7 +15,7 @@ torch           starts W from N(0, 1), the row of padding_idx from 0. That row g
                 argument: it reads scaled copies, and the modules write theirs back.
 """
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,6 +25,7 @@ from scratch.check import Array
 from scratch.nn import init
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward, op
+from scratch.nn.sparse import SparseGradient, coalesced
 from scratch.random import Generator
 
 
@@ -47,7 +48,7 @@ def embedding(
         max_norm: rows that are read are scaled down to this norm first; `weight` stays as it is.
         norm_type: p of that p-norm.
         scale_grad_by_freq: divide the gradient of a row by how often it was read.
-        sparse: kept from torch's signature; the gradient is a dense array.
+        sparse: make dW a SparseGradient; not with `scale_grad_by_freq`.
 
     Returns:
         y (*id, D), and its backward: dy -> dW.
@@ -57,14 +58,15 @@ def embedding(
         ValueError: if an index or an option is out of range, or `weight` not 2-d.
     """
     ids, weight, padding = _checked("embedding", input, weight, padding_idx)
-    check.option("embedding", "scale_grad_by_freq", scale_grad_by_freq, (True, False))
-    check.option("embedding", "sparse", sparse, (True, False))
+    _check_switches("embedding", scale_grad_by_freq, sparse)
     table = _limited("embedding", ids, weight, max_norm, norm_type)
 
-    def backward(dy: Array) -> Array:
+    def backward(dy: Array) -> Array | SparseGradient:
         flat, drows = ids.ravel(), dy.reshape(ids.size, weight.shape[1])
         if padding is not None:
             flat, drows = flat[flat != padding], drows[flat != padding]
+        if sparse:
+            return SparseGradient(flat, drows, weight.shape)
         return _scatter(flat, drows, len(weight), scale_grad_by_freq)
 
     return np.take(table, ids, 0), backward
@@ -94,7 +96,7 @@ def embedding_bag(
         norm_type: p of that p-norm.
         scale_grad_by_freq: divide the gradient of a row by how often it was read; not with 'max'.
         mode: 'sum', 'mean' or 'max'.
-        sparse: kept from torch's signature, not with 'max'; the gradient is a dense array.
+        sparse: make dW a SparseGradient; not with 'max' or `scale_grad_by_freq`.
         per_sample_weights: s, of the shape of `input`; with 'sum' only.
         include_last_offset: whether `offsets` (B + 1,) ends with the length of `input`.
         padding_idx: index that is left out of every bag; negative ones count from the end.
@@ -130,7 +132,12 @@ def embedding_bag(
         y = _scatter(bags, scaled, n_bags, mode == "mean")
     factors = None if s is None else (s, rows)  # only their product needs the rows again
 
-    def backward(dy: Array) -> Array | tuple[Array, Array]:
+    def gathered(drows: Array) -> Array | SparseGradient:
+        if sparse:
+            return SparseGradient(ids, drows, weight.shape)
+        return _scatter(ids, drows, len(weight), scale_grad_by_freq)
+
+    def backward(dy: Array) -> Any:
         if mode == "max":
             drows = np.zeros((len(ids), dy.shape[1]), dy.dtype)
             np.put_along_axis(drows, winners, dy[filled], 0)
@@ -140,12 +147,12 @@ def embedding_bag(
         else:
             drows = dy[bags]
         if factors is None:
-            return _scatter(ids, drows, len(weight), scale_grad_by_freq)
+            return gathered(drows)
         s, rows = factors
         ds = np.zeros(s.size, s.dtype)
         ds[read] = np.einsum("nd,nd->n", drows, rows)
         drows *= s.ravel()[read, None]
-        return _scatter(ids, drows, len(weight), scale_grad_by_freq), ds.reshape(s.shape)
+        return gathered(drows), ds.reshape(s.shape)
 
     return y, backward
 
@@ -153,15 +160,7 @@ def embedding_bag(
 def _scatter(ids: Array, rows: Array, n: int, mean: bool = False) -> Array:
     """out[k] = the sum (or mean) of the rows i with ids[i] = k, for k < n."""
     count = np.bincount(ids, minlength=n).astype(rows.dtype)
-    order = np.argsort(ids, kind="stable")
-    ids, rows = ids[order], rows[order]
-    place = np.arange(len(ids)) - np.searchsorted(ids, ids)  # among the rows of one index
-    # Neighbours of one index are added in pairs: their number halves until one of each is left.
-    while place.any():
-        second = np.flatnonzero(place % 2)
-        rows[second - 1] += rows[second]
-        first = np.flatnonzero(place % 2 == 0)
-        ids, rows, place = ids[first], rows[first], place[first] // 2
+    ids, rows = coalesced(ids, rows)
     if mean:
         rows /= count[ids, None]
     out = np.zeros((n, rows.shape[1]), rows.dtype)
@@ -220,10 +219,16 @@ def _checked(
     return ids, weight, padding
 
 
-def _check_mode(function: str, mode: str, scale_grad_by_freq: bool, sparse: bool) -> None:
-    check.option(function, "mode", mode, ("sum", "mean", "max"))
+def _check_switches(function: str, scale_grad_by_freq: bool, sparse: bool) -> None:
     check.option(function, "scale_grad_by_freq", scale_grad_by_freq, (True, False))
     check.option(function, "sparse", sparse, (True, False))
+    if sparse and scale_grad_by_freq:
+        check.refuse(function, "scale_grad_by_freq=False with sparse", scale_grad_by_freq)
+
+
+def _check_mode(function: str, mode: str, scale_grad_by_freq: bool, sparse: bool) -> None:
+    check.option(function, "mode", mode, ("sum", "mean", "max"))
+    _check_switches(function, scale_grad_by_freq, sparse)
     if mode == "max" and scale_grad_by_freq:
         check.refuse(function, "scale_grad_by_freq=False with mode 'max'", scale_grad_by_freq)
     if mode == "max" and sparse:
@@ -278,8 +283,7 @@ class _Table(Module):
         if max_norm is not None:
             check.number(name, "max_norm", max_norm, 0)
         check.number(name, "norm_type", norm_type)
-        check.option(name, "scale_grad_by_freq", scale_grad_by_freq, (True, False))
-        check.option(name, "sparse", sparse, (True, False))
+        _check_switches(name, scale_grad_by_freq, sparse)
         check.option(name, "freeze", freeze, (True, False))
         self.padding_idx = padding_idx
         self.max_norm = max_norm
@@ -309,7 +313,7 @@ class _Table(Module):
             weight[...] = table
             self.weight.version += 1
 
-    def _learn(self, dweight: Array) -> None:
+    def _learn(self, dweight: Array | SparseGradient) -> None:
         if not self.frozen:
             self.weight.accumulate(dweight)
 
@@ -324,7 +328,7 @@ class Embedding(_Table):
         max_norm: rows with a larger norm are scaled down to it, in the table, when they are read.
         norm_type: p of that p-norm.
         scale_grad_by_freq: divide the gradient of a row by how often it was read.
-        sparse: kept from torch's signature; the gradient is a dense array.
+        sparse: make dW a SparseGradient; not with `scale_grad_by_freq`.
         _weight: the table (V, D) to start from; it is held, not copied.
         _freeze: whether the table stays without a gradient, so that optimizers skip it.
         dtype: float32 or float64.
@@ -450,7 +454,7 @@ class EmbeddingBag(_Table):
         norm_type: p of that p-norm.
         scale_grad_by_freq: divide the gradient of a row by how often it was read; not with 'max'.
         mode: 'sum', 'mean' or 'max'.
-        sparse: kept from torch's signature, not with 'max'; the gradient is a dense array.
+        sparse: make dW a SparseGradient; not with 'max' or `scale_grad_by_freq`.
         _weight: the table (V, D) to start from; it is held, not copied.
         include_last_offset: whether the offsets end with the number of indices.
         padding_idx: index that is left out of every bag, and whose row starts at zero.

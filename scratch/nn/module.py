@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 from scratch import check
 from scratch.check import Array
 from scratch.nn.op import Backward
+from scratch.nn.sparse import SparseGradient
 
 ForwardHook = Callable[["Module", tuple[Any, ...], Any], None]
 BackwardHook = Callable[["Module", Any, tuple[Any, ...]], None]
@@ -37,7 +38,7 @@ class Parameter:
 
     def __init__(self, data: Array) -> None:
         self._data = check.floating("Parameter", "data", data)
-        self.grad: Array | None = None
+        self.grad: Array | Any | None = None  # Any: a SparseGradient, of a sparse embedding
         self.version = 0
 
     @property
@@ -50,12 +51,21 @@ class Parameter:
         self._data = check.floating("Parameter.data", "the value", value)
         self.version += 1
 
-    def accumulate(self, gradient: Array) -> None:
+    def accumulate(self, gradient: Array | SparseGradient) -> None:
         """Add `gradient` to `grad`, in a new array: the old one may be shared."""
         if gradient.shape != self.shape or gradient.dtype != self.dtype:
             expected = f"a {self.dtype} gradient of shape {self.shape}"
             check.refuse("Parameter.accumulate", expected, check.describe(gradient))
         self.grad = gradient if self.grad is None else self.grad + gradient
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradient, or make it zeros if there is one."""
+        if self.grad is None or set_to_none:
+            self.grad = None
+        elif isinstance(self.grad, SparseGradient):
+            self.grad = self.grad.zero()
+        else:
+            self.grad = np.zeros_like(self.data)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -310,8 +320,7 @@ class Module:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with zeros: an optimizer skips None but not zero."""
         for parameter in self.parameters():
-            keep = parameter.grad is not None and not set_to_none
-            parameter.grad = np.zeros_like(parameter.data) if keep else None
+            parameter.zero_grad(set_to_none)
 
     def to(self, dtype: DTypeLike) -> Self:
         """Cast all floating parameters, gradients and buffers to float32 or float64, in place."""

@@ -73,12 +73,7 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def _check_options(self, function: str, group: Group) -> None:
-        betas = group["betas"]
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            check.refuse(
-                function, "betas to be a pair of numbers", check.describe(betas), TypeError
-            )
-        for i, beta in enumerate(betas):
+        for i, beta in enumerate(check.pair(function, "betas", group["betas"])):
             check.number(function, f"betas[{i}]", beta, 0, 1, open_high=True)
         check.number(function, "eps", group["eps"], low=0)
         check.number(function, "weight_decay", group["weight_decay"], low=0)

@@ -10,6 +10,7 @@
 A parameter whose `grad` is None is skipped: no decay, no coasting. A zero gradient is a gradient.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
@@ -19,6 +20,7 @@ import numpy as np
 from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Parameter
+from scratch.nn.sparse import SparseGradient
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -41,9 +43,15 @@ class Optimizer:
             out of range.
     """
 
-    # The arrays of a state by name, and whether it must have them: "step" is a scalar, all others
-    # have the parameter's shape and dtype.
+    # The arrays of a state by name, and whether it must have them; the scalars among them. All
+    # others have the parameter's shape and dtype.
     _state_names: ClassVar[Mapping[str, bool]] = {}
+    _scalar_names: ClassVar[tuple[str, ...]] = ("step",)
+
+    # Whether a step was taken since a schedule began to watch the order of calls; None if none did.
+    _opt_called: bool | None = None
+    # Whether gradients must be sparse (True), must not be, or may be (None).
+    _sparse: ClassVar[bool | None] = False
 
     def __init__(self, params: Params, defaults: Mapping[str, Any]) -> None:
         name = type(self).__name__
@@ -66,6 +74,20 @@ class Optimizer:
 
     def _check_options(self, function: str, group: Group) -> None:
         """Refuse options that are out of range; `lr` has been checked."""
+
+    def _check_parameter(self, function: str, parameter: Parameter) -> None:
+        """Refuse a parameter that is none for this optimizer."""
+
+    def _check_sparse(self, function: str, group: Group) -> None:
+        """Refuse options that do not go with a sparse gradient."""
+
+    def _state_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of a state array by its name and the parameter's shape."""
+        return () if name in self._scalar_names else shape
+
+    def _start(self, values: Array) -> State:
+        """The state before the first sparse gradient."""
+        return {}
 
     def _update(self, values: Array, gradient: Array, state: State, group: Group) -> None:
         """Change a parameter's values and its state in place; the state starts empty."""
@@ -102,6 +124,7 @@ class Optimizer:
         for parameter in parameters:
             if not isinstance(parameter, Parameter):
                 check.refuse(function, "Parameters", check.describe(parameter), TypeError)
+            self._check_parameter(function, parameter)
         if any(("param_names" in group) != bool(named) for group in self.param_groups):
             check.refuse(function, "all groups with names, or all without", "both")
         held = {p for group in self.param_groups for p in group["params"]}
@@ -119,8 +142,7 @@ class Optimizer:
         """Forget the gradients, or fill them with zeros: a step skips None but not zero."""
         for group in self.param_groups:
             for parameter in group["params"]:
-                keep = parameter.grad is not None and not set_to_none
-                parameter.grad = np.zeros_like(parameter.data) if keep else None
+                parameter.zero_grad(set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient, in place, once everything is checked.
@@ -136,6 +158,7 @@ class Optimizer:
                 type.
             ValueError: if a shape differs, a parameter is read-only, or an option is out of range.
         """
+        self._opt_called = None if self._opt_called is None else True
         loss = None if closure is None else closure()
         function = f"{type(self).__name__}.step"
         work = []
@@ -147,9 +170,14 @@ class Optimizer:
                 if parameter.grad is not None:
                     state = self.state.get(parameter, {})
                     self._check_ready(function, parameter.data, parameter.grad, state)
+                    if isinstance(parameter.grad, SparseGradient):
+                        self._check_sparse(function, group)
                     work.append((parameter, parameter.grad, state, group))
         for parameter, gradient, state, group in work:
-            self._update(parameter.data, gradient, state, group)
+            if isinstance(gradient, SparseGradient):
+                self._update_rows(parameter.data, gradient, state, group)
+            else:
+                self._update(parameter.data, gradient, state, group)
             parameter.version += 1
             if state:
                 self.state[parameter] = state
@@ -157,16 +185,41 @@ class Optimizer:
 
     def _check_ready(self, function: str, values: Array, gradient: object, state: State) -> None:
         shape, dtype = values.shape, values.dtype
-        if not isinstance(gradient, np.ndarray | np.generic) or gradient.dtype != dtype:
-            check.refuse(function, f"a {dtype} gradient", check.describe(gradient), TypeError)
+        dense = isinstance(gradient, np.ndarray | np.generic)
+        wanted = not dense if self._sparse is None else self._sparse
+        if not isinstance(gradient, SparseGradient if wanted else np.ndarray | np.generic) or (
+            gradient.dtype != dtype
+        ):
+            expected = f"a {'sparse' if wanted else 'dense'} {dtype} gradient"
+            check.refuse(function, expected, check.describe(gradient), TypeError)
         if gradient.shape != shape:
             check.refuse(function, f"a gradient of shape {shape}", gradient.shape)
         if not values.flags.writeable:
             check.refuse(function, "a parameter that can be written", "a read-only array")
         for name, array in state.items():
-            if name != "step" and (array.shape != shape or array.dtype != dtype):
-                expected = f"state {name!r} to be a {dtype} array of shape {shape}"
+            if name in self._scalar_names:
+                continue  # float32 at first, whatever the parameter is
+            due = self._state_shape(name, shape)
+            if array.shape != due or array.dtype != dtype:
+                expected = f"state {name!r} to be a {dtype} array of shape {due}"
                 check.refuse(function, expected, check.describe(array))
+
+    def _update_rows(
+        self, values: Array, gradient: SparseGradient, state: State, group: Group
+    ) -> None:
+        """`_update` of the rows that have a gradient; all others, their state too, stay."""
+        rows = gradient.indices
+        if not state:
+            state.update(self._start(values))
+        scalars = {name: array for name, array in state.items() if name in self._scalar_names}
+        arrays = {name: array for name, array in state.items() if name not in scalars}
+        few = {**scalars, **{name: array[rows] for name, array in arrays.items()}}
+        few_values = values[rows]
+        self._update(few_values, gradient.values, few, group)
+        values[rows] = few_values
+        for name, array in arrays.items():
+            array[rows] = few[name]
+        state.update({name: few[name] for name in scalars})
 
     def _blocks(self, values: Array, gradient: Array, *state: Array) -> Iterator[tuple[Array, ...]]:
         """Matching 1-d pieces of the arrays and two of scratch; all but the gradient's are written.
@@ -196,10 +249,7 @@ class Optimizer:
         """Copies of the state by index of its parameter, and the groups with such indices."""
         index = {p: i for i, p in enumerate(p for g in self.param_groups for p in g["params"])}
         groups = [{**g, "params": [index[p] for p in g["params"]]} for g in self.param_groups]
-        state = {
-            index[p]: {name: np.array(value) for name, value in values.items()}
-            for p, values in self.state.items()
-        }
+        state = {index[p]: copy.deepcopy(values) for p, values in self.state.items()}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -265,7 +315,7 @@ class Optimizer:
             check.refuse(function, expected, ", ".join(values))
         state = {}
         for name, value in values.items():
-            shape = () if name == "step" else parameter.shape
+            shape = self._state_shape(name, parameter.shape)
             if value.dtype.kind not in "fiu" or value.shape != shape:
                 expected = f"state {name!r} to be a numeric array of shape {shape}"
                 check.refuse(function, expected, check.describe(value))

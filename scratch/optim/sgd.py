@@ -8,6 +8,7 @@ shapes     p, g, v alike
 torch      lr stands outside v ("momentum_buffer" in the state), so a change of lr acts at once on
            all that v holds. Sutskever et al. have it inside, v <- momentum v - lr g and p <- p + v:
            `lr_in_velocity` (then "velocity" holds -v). While lr is constant the two are equal.
+           A sparse gradient moves its rows; torch takes momentum beside it, which is refused here.
 """
 
 from typing import ClassVar
@@ -40,6 +41,7 @@ class SGD(Optimizer):
     """
 
     _state_names: ClassVar = {"momentum_buffer": False, "velocity": False}
+    _sparse: ClassVar = None
 
     def __init__(
         self,
@@ -73,6 +75,11 @@ class SGD(Optimizer):
         if group["nesterov"] and (momentum == 0 or dampening != 0):
             expected = "nesterov with momentum > 0 and dampening 0"
             check.refuse(function, expected, f"momentum {momentum} and dampening {dampening}")
+
+    def _check_sparse(self, function: str, group: Group) -> None:
+        for name in ("momentum", "weight_decay"):
+            if group[name] != 0:
+                check.refuse(function, f"no {name} with a sparse gradient", group[name])
 
     def _update(self, values: Array, gradient: Array, state: State, group: Group) -> None:
         options = ("lr", "momentum", "dampening", "weight_decay")
