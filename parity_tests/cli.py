@@ -410,9 +410,11 @@ def _known_optimizer(name: str | None) -> None:
 
     import scratch
 
-    known = [n for n in vars(scratch.optim) if hasattr(torch.optim, n) and n[0].isupper()]
-    if name is not None and name not in known:
-        nearest("optimizer", name, [n for n in known if n != "Optimizer"])
+    # Those want a closure, sparse gradients, or matrices only.
+    other = {"Optimizer", "LBFGS", "SparseAdam", "Muon"}
+    known = {n for n in vars(scratch.optim) if hasattr(torch.optim, n) and n[0].isupper()}
+    if name is not None and name not in known - other:
+        nearest("optimizer", name, known - other)
 
 
 def _optimizer_args(task: Any, optimizer: str | None, lr: float | None) -> dict[str, Any] | None:
