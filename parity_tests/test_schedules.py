@@ -714,6 +714,9 @@ def test_numbers_of_numpys_do_not_round_the_rates() -> None:
     made.step()
     assert made.get_last_lr() == [0.05, 0.15]
     assert all(type(lr) is float for lr in made.get_last_lr())
+    with quiet():
+        made.step(np.int64(4))
+    assert type(made.last_epoch) is int
     cycle = schedule(
         True,
         Part("CyclicLR", {"base_lr": np.array([0.1, 0.2, 0.3]).tolist(), "max_lr": np.float32(1)}),

@@ -128,7 +128,7 @@ ENTRIES = [
             **{f"norm {p}": total_norm(*SOME, norm_type=p) for p in NORMS},
             "one array": total_norm((3, 4), single=True),
             "none": total_norm(),
-            "empty": total_norm((0,), norm_type=1),
+            **{f"empty, norm {p}": total_norm((0,), (2,), norm_type=p) for p in (2, 1, 0.5, 0)},
         },
         source="torch.nn.utils' documentation",
     ),

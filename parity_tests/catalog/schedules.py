@@ -525,6 +525,11 @@ REFUSALS = [
         "SequentialLR",
     ),
     Refusal(
+        "SequentialLR: None for an optimizer",
+        lambda: L.SequentialLR(None, [made("ConstantLR")], []),
+        "SequentialLR",
+    ),
+    Refusal(
         "SequentialLR: of another optimizer",
         lambda: sequential(L.ConstantLR, made("ConstantLR")),
         "SequentialLR",

@@ -19,14 +19,15 @@ or at the start. Rounding grows smoothly; a convention that differs jumps.
 Gradients need noise, as minibatches have it. At the bottom of a smooth valley they are nothing but
 the rounding of what cancelled there, which the huge factor then makes steps of: without noise a
 torch run that starts one float higher is as far from torch as scratch is. Two optimizers multiply
-rounding even so, and are compared piece by piece (see `Runner.stretch` and `Runner.ties`).
+rounding even so, and are compared piece by piece (see `Runner.parts`).
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -52,10 +53,9 @@ MISSING = range(400, 430)
 HALVED = 500
 CLIP = 10.0  # norm of the gradient where it is clipped
 NOISE = 0.3  # standard deviation of a gradient's entry
-# The drift that 1,000 steps may gather, in eps, and by which factor it may grow from one watch
-# point to the next (from 4 eps on).
-LIMIT = 256.0
-GROWTH = 8.0
+LIMIT = 1000.0  # eps: a rounding error a step
+GROWTH = 8.0  # of the drift from one watch point to the next, from 4 eps on
+PARTED = 32.0  # eps: where the drift leaves the rounding level at times, scratch then starts anew
 
 Evaluate = Callable[[int, float], float]
 
@@ -159,6 +159,9 @@ def digits() -> Task:
     split = DATA["digits"].load(0)
     # Weights of pixels that are blank in all images have no gradient but their decay, and no noise.
     x, t = split.train_x[:, np.ptp(split.train_x, axis=0) > 0], split.train_y
+    # A third of the labels are anyone's: where the network is sure, 1 - p is rounding and no more.
+    rng = np.random.default_rng(4)
+    t = np.where(rng.random(len(t)) < 1 / 3, rng.integers(0, 10, len(t)), t)
     batches = list(batch_stream(len(x), 32, STEPS, 0))
     tensors = [(torch.from_numpy(x[rows]), torch.from_numpy(t[rows])) for rows in batches]
     sizes = [x.shape[1], 16, 10]
@@ -205,7 +208,7 @@ def digits() -> Task:
     return Task(start, ours, theirs)
 
 
-TASKS: Mapping[str, Callable[[], Task]] = {
+TASKS: Mapping[str, Callable[..., Task]] = {
     "quadratic": quadratic,
     "rosenbrock": rosenbrock,
     "digits": digits,
@@ -224,7 +227,9 @@ SCHEDULES: Mapping[str, Callable[[Any, Any], Any]] = {
     "constant": lambda schedules, optimizer: None,
     "StepLR": lambda schedules, optimizer: schedules.StepLR(optimizer, 150, 0.6),
     # Down for 700 epochs, and up again for the rest.
-    "CosineAnnealingLR": lambda schedules, optimizer: schedules.CosineAnnealingLR(optimizer, 700),
+    "CosineAnnealingLR": lambda schedules, optimizer: schedules.CosineAnnealingLR(
+        optimizer, 700, 1e-4
+    ),
     "OneCycleLR": _one_cycle,
     "ReduceLROnPlateau": lambda schedules, optimizer: schedules.ReduceLROnPlateau(
         optimizer, factor=0.7, patience=20, cooldown=5
@@ -246,12 +251,16 @@ class Runner:
         takes: 'all' parameters; those with 'elements', 'matrices' or 'rows' (of which every second
             one is in the gradient, which is sparse).
         closure: whether a step evaluates the loss as often as it likes.
-        stretch: scratch goes on from torch's parameters and state after so many steps; 0 never.
-            L-BFGS makes its directions of differences of gradients, and 10 rounding errors of 1
-            within some steps: a torch run that starts one float higher does the same to torch.
-        ties: scratch goes on from torch's parameters and state after a step in which the two part.
-            Muon rounds to 8 bits, again and again. A sum that is added in another order falls on
-            the other side of a tie now and then, and the update differs in its third digit.
+        parts: why the drift leaves the rounding level, if it does. After a step in which it does,
+            scratch goes on from torch's parameters and state.
+            'ties': Muon rounds to 8 bits, again and again. A sum that is added in another order
+            falls on the other side of a tie now and then, and the update differs in the third
+            digit.
+            'magnifies': L-BFGS makes its curvature of differences of gradients, and what is lost in
+            them it multiplies. From the same state a step of scratch is as far from torch's as a
+            step of torch whose losses and gradients, sums of some 30 terms, are off by up to 16
+            eps. Where the loss falls along a straight line, the sign of a difference that is lost
+            in rounding decides how far the line search goes.
     """
 
     name: str
@@ -259,8 +268,7 @@ class Runner:
     clip: bool = False
     takes: str = "all"
     closure: bool = False
-    stretch: int = 0
-    ties: bool = False
+    parts: Literal["", "ties", "magnifies"] = ""
 
     def made(self, package: Any, parameters: Sequence[Any]) -> Any:
         """The optimizer over those of the parameters that it takes."""
@@ -298,8 +306,8 @@ RUNNERS: Mapping[str, Runner] = {
     "NAdam": Runner("NAdam", {"lr": 5e-3, "weight_decay": 1e-3}),
     "RAdam": Runner("RAdam", {"lr": 5e-3, "weight_decay": 1e-3}),
     "Adafactor": Runner("Adafactor", {"lr": 0.01, "weight_decay": 0.01}, takes="elements"),
-    "Muon": Runner("Muon", {"lr": 0.01, "weight_decay": 0.1}, takes="matrices", ties=True),
-    "LBFGS": Runner("LBFGS", WOLFE, closure=True, stretch=5),
+    "Muon": Runner("Muon", {"lr": 0.01, "weight_decay": 0.1}, takes="matrices", parts="ties"),
+    "LBFGS": Runner("LBFGS", WOLFE, closure=True, parts="magnifies"),
     "SparseAdam": Runner("SparseAdam", {"lr": 5e-3}, takes="rows"),
     "Lion": Runner("Lion", {"lr": 1e-3, "weight_decay": 0.1}),
     "LAMB": Runner("LAMB", {"lr": 5e-3, "weight_decay": 0.01}),
@@ -319,10 +327,10 @@ VARIANTS: Mapping[str, Runner] = {
         "RAdam", {"lr": 5e-3, "decoupled_weight_decay": True, "weight_decay": 0.1}
     ),
     "Muon, match_rms_adamw": Runner(
-        "Muon", {"lr": 0.01, "adjust_lr_fn": "match_rms_adamw"}, takes="matrices", ties=True
+        "Muon", {"lr": 0.01, "adjust_lr_fn": "match_rms_adamw"}, takes="matrices", parts="ties"
     ),
     "LBFGS, no line search": Runner(
-        "LBFGS", {"lr": 0.1, "max_iter": 2, "history_size": 10}, closure=True, stretch=5
+        "LBFGS", {"lr": 0.1, "max_iter": 2, "history_size": 10}, closure=True, parts="magnifies"
     ),
 }
 
@@ -344,6 +352,24 @@ def pairs(every: bool) -> list[tuple[str, str, str]]:
 # The run
 
 
+@dataclass(frozen=True)
+class Parting:
+    """A step after which the two were not at the rounding level.
+
+    Attributes:
+        step: its number.
+        drift: in eps.
+        alone: drift of this step of scratch from torch's state.
+        torch: the same of torch with rounding errors in its losses and gradients, the largest of
+            a few draws; 0 where it is not asked.
+    """
+
+    step: int
+    drift: float
+    alone: float
+    torch: float = 0.0
+
+
 @dataclass
 class Marathon:
     """What a run recorded.
@@ -356,7 +382,7 @@ class Marathon:
         drift: their largest difference then, in eps of a parameter's largest magnitude.
         path: length of the way, in units of the parameters' size.
         evaluations: of the loss, scratch's and torch's.
-        parted: numbers of steps in which the two parted at a tie, and how far.
+        partings: where the optimizer has them.
         seconds: time.
     """
 
@@ -367,7 +393,7 @@ class Marathon:
     drift: list[float] = field(default_factory=list)
     path: float = 0.0
     evaluations: tuple[int, int] = (0, 0)
-    parted: dict[int, float] = field(default_factory=dict)
+    partings: list[Parting] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -386,24 +412,28 @@ class Marathon:
         ]
 
 
+Snapshot = tuple[list[Array], dict[str, Any]]
+
+
 class _Side:
     """An optimizer and its schedule on one side, and where its gradients come from."""
 
-    def __init__(self, runner: Runner, schedule: str, task: Task, start: Any, ours: bool) -> None:
-        self.runner, self.ours = runner, ours
+    def __init__(self, runner: Runner, schedule: str, task: Task, ours: bool) -> None:
+        self.runner, self.task, self.ours = runner, task, ours
         self.parameters: list[Any]
         if ours:
-            self.parameters = [Parameter(np.array(p)) for p in start]
+            self.parameters = [Parameter(p.copy()) for p in task.start]
             self.evaluate = task.ours(self.parameters)
             package: Any = scratch.optim
         else:
-            self.parameters = [torch.nn.Parameter(torch.from_numpy(np.array(p))) for p in start]
+            self.parameters = [torch.nn.Parameter(torch.from_numpy(p.copy())) for p in task.start]
             self.evaluate = task.theirs(self.parameters)
             package = torch.optim if hasattr(torch.optim, runner.name) else torch_ref.optim
         self.optimizer = runner.made(package, self.parameters)
         schedules: Any = (scratch.optim if ours else torch.optim).lr_scheduler
         self.schedule = SCHEDULES[schedule](schedules, self.optimizer)
         self.evaluations = 0
+        self.noise: np.random.Generator | None = None
 
     def gradients(self, step: int) -> float:
         """Leave them in the parameters; the loss without its factor."""
@@ -411,13 +441,17 @@ class _Side:
         loss = self.evaluate(step, factor(step))
         if step in MISSING:
             self.parameters[1].grad = None
-        if self.runner.takes == "rows":
-            for p in self.parameters:
-                p.grad = None if p.grad is None or not p.shape else some_rows(p.grad, step)
+        for p in self.parameters:
+            if p.grad is None:
+                continue
+            if self.noise is not None:
+                p.grad *= torch.from_numpy(off(self.noise, tuple(p.shape)))
+            if self.runner.takes == "rows":
+                p.grad = some_rows(p.grad, step) if p.shape else None
         if self.runner.clip:
             clip: Any = scratch.nn.utils if self.ours else torch.nn.utils
             clip.clip_grad_norm_(self.parameters, CLIP)
-        return loss
+        return loss if self.noise is None else loss * float(off(self.noise, ()))
 
     def step(self, step: int) -> None:
         """One step of the optimizer, one of the schedule."""
@@ -434,13 +468,34 @@ class _Side:
             self.schedule.step(*([loss] if wants else []))
 
     def values(self) -> list[Array]:
+        """Copies of the parameters."""
         return [p.data.copy() if self.ours else twin.numpy(p).copy() for p in self.parameters]
 
-    def go_on_from(self, other: "_Side") -> None:
-        """Take torch's parameters and state."""
-        for p, values in zip(self.parameters, other.values(), strict=True):
-            p.data = values
-        self.optimizer.load_state_dict(twin.to_arrays(other.optimizer.state_dict()))
+    def snapshot(self) -> Snapshot:
+        """Parameters and state, as arrays."""
+        return self.values(), copy.deepcopy(twin.to_arrays(self.optimizer.state_dict()))
+
+    def go_on_from(self, snapshot: Snapshot) -> None:
+        """Take parameters and state."""
+        values, state = copy.deepcopy(snapshot)
+        for p, new in zip(self.parameters, values, strict=True):
+            p.data = new if self.ours else torch.from_numpy(new)
+        self.optimizer.load_state_dict(state if self.ours else twin.to_tensors(state))
+
+    def replay(self, step: int, before: Snapshot, seed: int | None = None) -> list[Array]:
+        """The parameters after this one step, with rounding errors in it if there is a seed."""
+        side = _Side(self.runner, "constant", self.task, self.ours)
+        if seed is not None:
+            side.noise = np.random.default_rng(seed)
+            before = [np.asarray(p * off(side.noise, p.shape)) for p in before[0]], before[1]
+        side.go_on_from(before)
+        side.step(step)
+        return side.values()
+
+
+def off(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Factors that differ from 1 by up to 16 eps."""
+    return np.asarray(1 + 16 * EPS * rng.uniform(-1, 1, shape))
 
 
 def factor(step: int) -> float:
@@ -465,9 +520,7 @@ def run(
     schedule: str,
     task: str,
     *,
-    steps: int = STEPS,
     nudge: bool = False,
-    runner: Runner | None = None,
     noise: float = NOISE,
     watch: Callable[[int, Any, Any], None] | None = None,
 ) -> Marathon:
@@ -477,47 +530,58 @@ def run(
         optimizer: name in RUNNERS or VARIANTS.
         schedule: name in SCHEDULES.
         task: name in TASKS.
-        steps: how many.
-        nudge: compare torch with a torch run that starts one float higher, instead of scratch.
-        runner: another than that of the name.
-        noise: of the gradients.
-        watch: called with the number of each step in which the two parted, and both sides.
+        nudge: compare torch with a torch run that starts one float off, instead of scratch.
+        noise: of the gradients, quadratic and Rosenbrock.
+        watch: called with the number of a step in which the two parted, and both sides.
     """
-    runner = runner or {**RUNNERS, **VARIANTS}[optimizer]
-    chosen = TASKS[task]() if noise == NOISE else {"quadratic": quadratic, "rosenbrock": rosenbrock}[task](noise)
+    runner = {**RUNNERS, **VARIANTS}[optimizer]
+    chosen = TASKS[task]() if task == "digits" else TASKS[task](noise)
     started = time.perf_counter()
-    start = [np.nextafter(p, np.inf) for p in chosen.start] if nudge else chosen.start
-    one = _Side(runner, schedule, chosen, start, ours=not nudge)
-    two = _Side(runner, schedule, chosen, chosen.start, ours=False)
+    one = _Side(runner, schedule, chosen, ours=not nudge)
+    two = _Side(runner, schedule, chosen, ours=False)
+    if nudge:
+        values, state = one.snapshot()
+        one.go_on_from(([np.asarray(np.nextafter(p, np.inf)) for p in values], state))
     result = Marathon(optimizer, schedule, task)
-    points = watch_points(steps, 20)
+    points = watch_points(STEPS, 20)
     sizes = [float(np.max(np.abs(p), initial=0)) for p in chosen.start]
-    before = two.values()
+    last = two.values()
 
     def apart(a: list[Array], b: list[Array]) -> float:
-        """The largest difference relative to a parameter's size."""
+        """The largest difference relative to a parameter's size, in eps."""
         worst = 0.0
         for p, q, size in zip(a, b, sizes, strict=True):
             if q.size:
-                worst = max(worst, float(np.max(np.abs(p - q)) / max(size, np.max(np.abs(q)))))
+                scale = max(size, float(np.max(np.abs(q))))
+                worst = max(worst, float(np.max(np.abs(p - q))) / scale / EPS)
         return worst
 
-    for step in range(1, steps + 1):
-        one.step(step - 1)
-        two.step(step - 1)
-        if runner.ties and not nudge and apart(one.values(), two.values()) > LIMIT * EPS:
-            result.parted[step] = apart(one.values(), two.values())
-            if watch is not None:
-                watch(step, one, two)
-            one.go_on_from(two)
-        if step in points or (runner.stretch and step % runner.stretch == 0):
+    for step in range(STEPS):
+        before = two.snapshot() if runner.parts == "magnifies" and not nudge else None
+        one.step(step)
+        two.step(step)
+        if runner.parts and not nudge:
             now = two.values()
-            result.watched.append(step)
-            result.drift.append(apart(one.values(), now) / EPS)
-            result.path += apart(now, before)
-            before = now
-        if runner.stretch and not nudge and step % runner.stretch == 0:
-            one.go_on_from(two)
+            drift = apart(one.values(), now)
+            if drift > PARTED:
+                if before is None:
+                    parting = Parting(step + 1, drift, drift)
+                else:
+                    alone, other = apart(one.replay(step, before), now), 0.0
+                    for seed in range(64):
+                        if other < alone / 2:
+                            other = max(other, apart(two.replay(step, before, seed), now))
+                    parting = Parting(step + 1, drift, alone, other)
+                result.partings.append(parting)
+                if watch is not None:
+                    watch(step + 1, one, two)
+                one.go_on_from(two.snapshot())
+        if step + 1 in points:
+            now = two.values()
+            result.watched.append(step + 1)
+            result.drift.append(apart(one.values(), now))
+            result.path += apart(now, last) * EPS
+            last = now
     result.evaluations = one.evaluations, two.evaluations
     result.seconds = time.perf_counter() - started
     return result

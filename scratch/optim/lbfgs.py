@@ -114,13 +114,12 @@ class LBFGS(Optimizer):
             check.refuse(function, "a closure that computes the loss anew", closure, TypeError)
         lr = check.number(function, "lr", group["lr"])
         self._check_options(function, group)
-        state = self.state[group["params"][0]]
-        state.setdefault("func_evals", 0)
-        state.setdefault("n_iter", 0)
 
         first_loss = closure()
         f, g = float(first_loss), self._gradient(function)
-        state["func_evals"] += 1
+        state = self.state[group["params"][0]]
+        state["func_evals"] = state.get("func_evals", 0) + 1
+        state.setdefault("n_iter", 0)
         evaluations = 1
         if np.max(np.abs(g), initial=0) <= group["tolerance_grad"]:
             return first_loss
@@ -240,7 +239,8 @@ def _direction(g: Array, state: State, history_size: int) -> Array:
         ss.append(s)
         ro.append(_kept(1.0 / curvature))
         state["H_diag"] = _kept(curvature / (y @ y))
-    al = state.setdefault("al", [None] * history_size)
+    al = state.setdefault("al", [])
+    al += [None] * (history_size - len(al))
     q = -g
     for i in reversed(range(len(ys))):
         al[i] = _kept(ss[i] @ q * ro[i])

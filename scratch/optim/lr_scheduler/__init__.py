@@ -1,4 +1,4 @@
-"""torch.optim.lr_scheduler in NumPy's company: plain numbers, set in an optimizer's groups."""
+"""torch.optim.lr_scheduler: learning rates are plain numbers, set in an optimizer's groups."""
 
 from scratch.optim.lr_scheduler.compose import ChainedScheduler as ChainedScheduler
 from scratch.optim.lr_scheduler.compose import SequentialLR as SequentialLR

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scratch import check
-from scratch.optim.lr_scheduler.scheduler import LRScheduler, all_or_nothing, whole
+from scratch.optim.lr_scheduler.scheduler import LRScheduler, all_or_nothing, plain, whole
 from scratch.optim.optimizer import Optimizer
 
 
@@ -129,7 +129,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                     self.T_i *= self.T_mult
             else:
                 check.number(self._step_name, "epoch", epoch, low=0)
-                self._find(epoch)
+                self._find(plain(epoch))
             self._update_lr(math.floor(epoch))
 
     def _find(self, epoch: float) -> None:

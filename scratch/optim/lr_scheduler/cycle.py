@@ -8,7 +8,8 @@
     triangular  s = 1        triangular2  s = 2^(1 - cycle)        exp_range  s = gamma^e
 
 torch     momentum is cycled against the rate unless told otherwise: "momentum", or the first of
-          "betas" where the optimizer has those. A "base_lr" of the group's past is overwritten.
+          "betas" where the optimizer has those. At epoch 0, where a schedule that came first has
+          set "initial_lr", that stands in the place of base_lr.
 """
 
 import math

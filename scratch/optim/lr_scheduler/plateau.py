@@ -27,6 +27,7 @@ from scratch.optim.lr_scheduler.scheduler import (
     by_group,
     check_numbers,
     check_optimizer,
+    plain,
 )
 from scratch.optim.optimizer import Optimizer
 
@@ -128,7 +129,7 @@ class ReduceLROnPlateau(LRScheduler):
             if epoch is not None:
                 check.number(self._step_name, "epoch", epoch)
                 warnings.warn(EPOCH_WARNING, UserWarning, stacklevel=2)
-            self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+            self.last_epoch = self.last_epoch + 1 if epoch is None else plain(epoch)
             if self._is_better(current):
                 self.best = current
                 self.num_bad_epochs = 0

@@ -133,7 +133,7 @@ class LRScheduler:
             self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self.last_epoch = self.last_epoch + 1 if epoch is None else plain(epoch)
         self._get_lr_called_within_step = True
         rates = self.get_lr() if epoch is None else self._get_closed_form_lr()
         self._get_lr_called_within_step = False
@@ -237,8 +237,8 @@ def all_or_nothing(*held: dict[str, Any]) -> Iterator[None]:
 
 def plain(value: Any) -> Any:
     """NumPy's scalars and 0-d arrays as Python's: a float32 rate would round all that follow."""
-    if isinstance(value, tuple | list):
-        return type(value)([plain(part) for part in value])
+    if type(value) in (tuple, list):  # not what is derived from them, and made in other ways
+        return type(value)(plain(part) for part in value)
     return value.item() if isinstance(value, np.ndarray | np.generic) and not value.ndim else value
 
 
