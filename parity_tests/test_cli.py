@@ -23,6 +23,7 @@ from parity_tests.harness import suite
 from parity_tests.pitfalls import PITFALLS
 
 Run = Callable[..., Any]
+ROOT = Path(cli.__file__).parent.parent
 
 
 @pytest.fixture
@@ -132,6 +133,12 @@ def test_help_of_every_command(run: Run) -> None:
     for command in ("list", "run", "compare", "train", "experiment", "bench"):
         result = run(command, "--help")
         assert result.exit_code == 0 and len(result.output) > 200
+
+
+def test_it_runs_as_a_program() -> None:
+    command = [sys.executable, "-m", "parity_tests.cli", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "parity run" in done.stdout, done.stderr
 
 
 def test_the_other_datasets_package_is_named(tmp_path: Path) -> None:

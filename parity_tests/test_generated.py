@@ -665,6 +665,8 @@ def embedding_bag(draw: Any) -> dict[str, Any]:
     rows = draw(st.integers(1, 6))
     mode = draw(st.sampled_from(["max", "mean", "sum"]))
     arguments = {**draw(table(rows)), "mode": mode}
+    if mode == "max":  # rows of one column, scaled to one norm, tie but for rounding
+        arguments.pop("max_norm", None)
     if draw(BOOLS):
         shape: Shape = (draw(st.integers(1, 4)), draw(st.integers(1, 5)))
     else:

@@ -111,6 +111,16 @@ def variant(
     )
 
 
+def beyond_range(power: float = 1.0, **kwargs: Any) -> Case:
+    """Where a product of the numbers themselves, or a power of them, overflows."""
+
+    def call(d: Draw) -> Call:
+        x = 8.0 * (float(np.finfo(d.dtype).max) / 8.0) ** power
+        return Call(d.array([x, -x, 1.0, -1.0] * 16), **kwargs)
+
+    return Case(f"x^{1 / power:.0f} overflows", call, surrogate=FAR)
+
+
 def tail(low: float, high: float, **kwargs: Any) -> Case:
     """Where the result is small, so that only a small relative error passes."""
     return Case("tail", lambda d: Call(d.uniform(low, high, 3, 5), **kwargs))
@@ -231,6 +241,7 @@ ENTRIES: list[Op | Layer] = [
             variant("slope 0", 0.0, negative_slope=0.0),
             variant("falling", 0.0, negative_slope=-0.5),
             variant("steep", 0.0, negative_slope=2),
+            beyond_range(negative_slope=2),
             Case("slope 0 at -inf", lambda d: Call(beyond(d, INF, -INF), 0.0), surrogate=FAR),
         ),
         source=LEAKY,
@@ -422,6 +433,7 @@ ENTRIES: list[Op | Layer] = [
             variant("an early jump", 0.0, 5.0, beta=0.1, threshold=0.5),
             variant("negative beta", 0.0, -5.0, beta=-2.0, threshold=10.0),
             variant("negative threshold", -1.0, threshold=-1.0),
+            beyond_range(beta=2),
             tail(-40, -15),
         ),
         source=SOFTPLUS,
@@ -457,7 +469,7 @@ ENTRIES: list[Op | Layer] = [
         "selu",
         F.selu,
         torch.nn.functional.selu,
-        elementwise(0.0, far=(INF, -INF)),
+        (*elementwise(0.0, far=(INF, -INF)), beyond_range()),
         source=SELU,
     ),
     Op(
@@ -506,6 +518,8 @@ ENTRIES: list[Op | Layer] = [
                 for c in elementwise(0.0, -4.0, 4.0, approximate="tanh")
             ),
             Case("where the two differ", lambda d: Call(d.uniform(-4, 4, 5, 9))),
+            beyond_range(approximate="tanh"),
+            beyond_range(1 / 3, approximate="tanh"),
             variant("far out", -40.0, -10.0, -6.0, 6.0, 10.0, 40.0),
         ),
         source=GELU,
@@ -527,6 +541,11 @@ ENTRIES: list[Op | Layer] = [
             Case(
                 "not finite",
                 lambda d: Call(np.stack([beyond(d, INF, NAN), d.normal(15)], -1)),
+                surrogate=FAR,
+            ),
+            Case(
+                "infinite gates",
+                lambda d: Call(d.array([[-INF, -INF], [INF, INF], [1.0, -INF], [-INF, 0.5]])),
                 surrogate=FAR,
             ),
         ),

@@ -93,6 +93,11 @@ def whole(d: Draw, *shape: int) -> Array:
     return d.array(d.integers(-2, 3, *shape))
 
 
+def divergence(**older: bool) -> Callable[[Draw], Call]:
+    """Older arguments beside the reduction that only this loss has."""
+    return lambda d: Call(d.normal(4, 3), d.probabilities(4, 3), reduction="batchmean", **older)
+
+
 def signs(d: Draw, *shape: int) -> Array:
     """Integer labels -1 and 1."""
     return np.asarray(2 * d.integers(0, 2, *shape) - 1)
@@ -315,6 +320,10 @@ REGRESSION: list[Entry] = [
             Case("0-d", lambda d: Call(d.normal(), d.uniform(0.1, 1), reduction="batchmean")),
             Case("empty", lambda d: Call(d.normal(0, 3), d.normal(0, 3), reduction="batchmean")),
             *older(lambda d: Call(d.normal(4, 3), d.probabilities(4, 3))),
+            *(
+                Case(f"batchmean beside {older}", divergence(**{older: False}))
+                for older in ("size_average", "reduce")
+            ),
         ),
     ),
     layer("L1Loss", "Boscovich 1757 (least absolute deviations)", pair),
@@ -483,6 +492,16 @@ CLASSIFICATION: list[Entry] = [
             Case(
                 "all weights 0",
                 lambda d: Call(d.normal(2, 4), np.array([2, 2]), const(d.array([1.0, 1, 0, 1]))),
+                surrogate=UNDEFINED,
+            ),
+            Case(
+                "all weights 0, smoothed",
+                lambda d: Call(
+                    d.normal(2, 4),
+                    np.array([2, 2]),
+                    const(d.array([1.0, 1, 0, 1])),
+                    label_smoothing=0.1,
+                ),
                 surrogate=UNDEFINED,
             ),
             *each(
@@ -981,6 +1000,7 @@ DISTANCE: list[Entry] = [
                 surrogate=NORM_KINKS,
             ),
             Case("two rows", lambda d: Call(d.normal(2, 1))),
+            Case("tiny, p 3", lambda d: Call(d.normal(4, 1, scale=1e-7), 3.0)),
         ),
     ),
     Op(

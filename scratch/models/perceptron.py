@@ -50,8 +50,8 @@ class Perceptron(nn.Linear):
     def forward(self, input: Array) -> tuple[Array, Backward]:
         """y = 1 where x W^T + b > 0, else 0."""
         z, linear_back = super().forward(input)
-        y = (z > 0).astype(z.dtype)
-        return y, lambda dy, **options: linear_back(np.zeros_like(dy), **options)
+        y, step_back = nn.functional.step(z)
+        return y, lambda dy, **options: linear_back(step_back(dy), **options)
 
     def learn(self, x: Array, t: Array, lr: float = 1.0, epochs: int = 100) -> list[int]:
         """Apply the rule to each sample in turn, until an epoch passes without a mistake.
