@@ -13,6 +13,7 @@ from parity_tests.experiments import (
     limits,
     losses,
     neuron,
+    optimizer_race,
     xor,
 )
 from parity_tests.experiments.outcome import Outcome
@@ -29,4 +30,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "xor": xor.run,
     "decision_surface": decision_surface.run,
     "feedforward": feedforward.run,
+    "optimizer_race": optimizer_race.run,
 }

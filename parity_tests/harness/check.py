@@ -14,6 +14,7 @@ For each case, in the dtype of the run, in training and in evaluation mode:
 """
 
 import dataclasses
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -292,7 +293,9 @@ def check_optimizer(
     ours = [scratch.nn.Parameter(p.copy()) for p in start]
     theirs = [torch.nn.Parameter(torch.from_numpy(np.array(p)).to(device)) for p in start]
     optimizer = entry.scratch(ours, **options)
-    reference = entry.torch(theirs, **options)
+    # On a GPU torch's default is foreach; the single-tensor loop is what is specified.
+    single = device != "cpu" and "foreach" in inspect.signature(entry.torch).parameters
+    reference = entry.torch(theirs, **options, **({"foreach": False} if single else {}))
     if entry.gradients == "closure":
         return _minimize(ours, optimizer, theirs, reference, entry.c)
     results = []
