@@ -198,6 +198,18 @@ def test_another_model_changes_nothing(other: scratch.nn.Module) -> None:
         assert np.array_equal(value, before[name])
 
 
+def test_refused_buffers_leave_the_average_alone() -> None:
+    model: Any = Counting()
+    average: Any = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn(), use_buffers=True)
+    average.update_parameters(model)
+    before = average.state_dict()
+    shift(model, 1.0)
+    with pytest.raises(TypeError, match=r"^get_swa_multi_avg_fn"):  # the count is an integer
+        average.update_parameters(model)
+    for name, value in average.state_dict().items():
+        assert np.array_equal(value, before[name])
+
+
 def test_average_is_a_copy() -> None:
     model: Any = Counting()
     average: Any = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.5))

@@ -180,7 +180,8 @@ class AveragedModel(Module):
         if self.n_averaged == 0:
             _copy(averages, currents)
         elif self.multi_avg_fn is not None:
-            for dtype in dict.fromkeys(a.dtype for a in averages):
+            # Integers first: a function that refuses them has changed nothing then.
+            for dtype in sorted({a.dtype for a in averages}, key=lambda d: (d.kind == "f", str(d))):
                 pairs = zip(averages, currents, strict=True)
                 alike = [(a, c) for a, c in pairs if a.dtype == dtype]
                 self.multi_avg_fn([a for a, _ in alike], [c for _, c in alike], self.n_averaged)
