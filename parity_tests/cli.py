@@ -173,9 +173,9 @@ def _results(rows: list[Any], collapse: bool) -> Table:
 
     dtypes = list(dict.fromkeys(row.dtype for row in rows))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("twin", no_wrap=True, min_width=30)
-    table.add_column("kind")
-    table.add_column("compared", justify="right")
+    table.add_column("twin", min_width=30, max_width=34, overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("compared", justify="right", no_wrap=True)
     for dtype in dtypes:
         table.add_column(f"{dtype}, eps\nof the limit", justify="right", no_wrap=True)
     table.add_column("", justify="right")
