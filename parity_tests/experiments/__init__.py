@@ -10,10 +10,13 @@ from parity_tests.experiments import (
     forward_trace,
     gates,
     gradient_descent,
+    learning_rates,
     limits,
     losses,
     neuron,
     optimizer_race,
+    schedule_gallery,
+    weight_decay,
     xor,
 )
 from parity_tests.experiments.outcome import Outcome
@@ -31,4 +34,7 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "decision_surface": decision_surface.run,
     "feedforward": feedforward.run,
     "optimizer_race": optimizer_race.run,
+    "schedule_gallery": schedule_gallery.run,
+    "learning_rates": learning_rates.run,
+    "weight_decay": weight_decay.run,
 }

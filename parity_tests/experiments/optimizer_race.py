@@ -512,7 +512,8 @@ def _turned(outcome: Outcome, runs: Runs, budget: int) -> None:
         "those that scale each coordinate do not",
         f"heights differ by at most {max(changes[label] for label in ROUND):.0e} of the start's; "
         f"by {changes[least]:.0e} and more ({least})",
-        max(changes[label] for label in ROUND) < 1e-6 and changes[least] > 1e-3,
+        # Far apart: LARS amplifies the roundings of the turn to 1e-6, scaling changes 1e-2.
+        max(changes[label] for label in ROUND) < 1e-4 and changes[least] > 1e-3,
     )
 
 
