@@ -308,7 +308,7 @@ DESCENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("SparseAdam", {"lr": 0.02}),
     ("Lion", {"lr": 1e-3, "weight_decay": 0.01}),
     ("LAMB", {"lr": 0.003, "weight_decay": 0.01}),
-    ("LARS", {"lr": 1.0, "trust_coefficient": 0.001, "weight_decay": 0.01}),
+    ("LARS", {"lr": 0.3, "trust_coefficient": 0.001, "weight_decay": 0.01}),
 )
 
 
