@@ -50,6 +50,7 @@ ENTRIES = [
         "LBFGS",
         scratch.optim.LBFGS,
         torch.optim.LBFGS,
+        c=1000,  # steps are quotients of inner products, which each BLAS sums in its own order
         source="Liu & Nocedal 1989; Nocedal & Wright 2006, algorithms 3.5, 3.6, 7.4, 7.5",
         gradients="closure",
         options=(
