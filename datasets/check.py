@@ -65,11 +65,12 @@ def number(
 
 
 def matrix(function: str, name: str, value: object) -> Array:
-    """`value` if it is a finite floating array (rows, features) with at least one row."""
+    """`value` if it is finite, floating, and has at least one row of features or picture."""
     if not isinstance(value, np.ndarray) or value.dtype not in (np.float32, np.float64):
         refuse(function, f"{name} to be a float32 or float64 array", describe(value), TypeError)
-    if value.ndim != 2 or len(value) == 0:
-        refuse(function, f"{name} of shape (rows >= 1, features)", value.shape)
+    if value.ndim not in (2, 4) or len(value) == 0:
+        expected = f"{name} of shape (rows >= 1, features) or (rows >= 1, channels, height, width)"
+        refuse(function, expected, value.shape)
     if not np.isfinite(value).all():
         refuse(function, f"{name} to be finite", "NaN or infinity in it")
     return value

@@ -74,11 +74,11 @@ def train_test_split(
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """z = (x - mean) / std, a column at a time.
+    """z = (x - mean) / std, a column at a time, or a channel where x holds pictures.
 
     Args:
-        mean: (features,).
-        std: (features,), over the number of rows (not less one); 1 for a column that is constant.
+        mean: (features,), or (channels, 1, 1).
+        std: as mean, over the number of values (not less one); 1 where they are all the same.
     """
 
     mean: Array
@@ -89,33 +89,38 @@ class Standardizer:
         """The standardizer of the rows of x: give it the training rows, and only those.
 
         Args:
-            x: (n, features).
+            x: (n, features), or (n, channels, height, width).
 
         Returns:
             The standardizer, under which x has mean 0 and standard deviation 1.
 
         Raises:
-            ValueError: if x has no rows, is not a matrix, or is not finite.
+            ValueError: if x has no rows, another shape, or is not finite.
             TypeError: if x is not a floating array.
         """
         x = check.matrix("Standardizer.fit", "x", x)
-        constant = x.max(0) == x.min(0)  # its std may come out as rounding noise instead of 0
-        return cls(x.mean(0), np.where(constant, 1.0, x.std(0)))
+        axes = (0,) if x.ndim == 2 else (0, 2, 3)
+        constant = x.max(axes) == x.min(axes)  # its std may come out as rounding noise, not 0
+        mean = x.mean(axes, np.float64, keepdims=True)[0].astype(x.dtype)
+        variance = np.square(x - mean).mean(axes, np.float64)
+        std = np.where(constant, 1.0, np.sqrt(variance)).astype(x.dtype)
+        return cls(mean, std.reshape(mean.shape))
 
     def __call__(self, x: Array) -> Array:
-        """x (n, features) standardised, in its own dtype."""
+        """x standardised, of the shape that was fitted, in its own dtype."""
         x = self._columns("Standardizer", "x", x)
         return ((x - self.mean) / self.std).astype(x.dtype, copy=False)
 
     def inverse(self, z: Array) -> Array:
-        """The x (n, features) of which `z` is the standardised form, in z's dtype."""
+        """The x of which `z` is the standardised form, in z's dtype."""
         z = self._columns("Standardizer.inverse", "z", z)
         return (z * self.std + self.mean).astype(z.dtype, copy=False)
 
     def _columns(self, function: str, name: str, x: Array) -> Array:
         x = check.matrix(function, name, x)
-        if x.shape[1] != len(self.mean):
-            check.refuse(function, f"{name} of shape (n, {len(self.mean)})", x.shape)
+        if x.ndim != self.mean.ndim + 1 or x.shape[1] != len(self.mean):
+            more = ", height, width" if self.mean.ndim == 3 else ""
+            check.refuse(function, f"{name} of shape (n, {len(self.mean)}{more})", x.shape)
         return x
 
 

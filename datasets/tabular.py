@@ -23,12 +23,14 @@ class Dataset:
     """Inputs, targets and what they mean.
 
     Args:
-        x: inputs (n, features), float64, C-contiguous, as measured (not standardised).
+        x: inputs (n, features), float64, C-contiguous, as measured (not standardised); pictures
+            (n, channels, height, width), float32.
         y: classes (n,) int64, or values (n, 1) float64.
-        feature_names: one for each column of x.
+        feature_names: one for each column of x, or channel of the pictures.
         target_names: one for each class, or for each column of y.
         source: where the data comes from.
         image_shape: shape of one row of x as an image, where it is one.
+        test_from: first row of the test set that the authors set apart, at the end, if they did.
     """
 
     x: Array
@@ -37,6 +39,7 @@ class Dataset:
     target_names: tuple[str, ...]
     source: str
     image_shape: tuple[int, ...] | None = None
+    test_from: int | None = None
 
     @property
     def images(self) -> Array:

@@ -1,4 +1,4 @@
-"""The command line: `parity list | run | compare | train | experiment | bench`."""
+"""The command line: `parity list | run | compare | train | convert | experiment | bench`."""
 
 import dataclasses
 import difflib
@@ -47,7 +47,10 @@ def refuse_the_other_datasets() -> None:
 
 Out = Annotated[Path, typer.Option(help="Folder for what is written.")]
 TaskName = Annotated[str, typer.Argument(help="A task's name; `parity list` shows them.")]
-ModelName = Annotated[str, typer.Option(help="MLP, or Neuron for two classes.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(help="The recipe's if left out; Neuron for two classes, by columns."),
+]
 Hidden = Annotated[str | None, typer.Option(help="Widths of the hidden layers, such as 64,32.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Steps; the recipe's if left out.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of data, start and batches.")]
@@ -240,7 +243,7 @@ def _counts(rows: list[Any], seconds: float) -> None:
 @app.command()
 def compare(
     task: TaskName,
-    model: ModelName = "MLP",
+    model: ModelName = None,
     hidden: Hidden = None,
     steps: Steps = None,
     seed: Seed = 0,
@@ -262,6 +265,7 @@ def compare(
     from parity_tests.harness.trajectory_figure import draw
 
     chosen = _task(task, hidden)
+    model = model or chosen.model
     if model not in MODELS:
         nearest("model", model, MODELS)
     if dtype not in DTYPES:
@@ -270,6 +274,7 @@ def compare(
     arguments = _optimizer_args(chosen, optimizer, lr)
     total = steps or chosen.steps
     device = resolve(device)
+    _download(chosen)
     with equal_threads(1), progress() as bar:
         line = bar.add_task("", total=total)
 
@@ -329,7 +334,7 @@ def compare(
 @app.command()
 def train(
     task: TaskName,
-    model: ModelName = "MLP",
+    model: ModelName = None,
     hidden: Hidden = None,
     steps: Steps = None,
     seed: Seed = 0,
@@ -349,6 +354,7 @@ def train(
     from torch_ref.training.task import train_task
 
     chosen = _task(task, hidden)
+    model = model or chosen.model
     if model not in MODELS:
         nearest("model", model, MODELS)
     _known_optimizer(optimizer)
@@ -360,6 +366,7 @@ def train(
         f"device {device}; " + ", ".join(f"{k} {v}" for k, v in flags.items()), highlight=False
     )
     total = steps or chosen.steps
+    _download(chosen)
     with progress() as bar:
         line = bar.add_task("", total=total)
 
@@ -392,6 +399,30 @@ def train(
     )
 
 
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A .pth file, a saved state_dict.")],
+    target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Turn SOURCE, weights that PyTorch saved, into TARGET, which the NumPy models load.
+
+    Nothing but tensors is unpickled: a file that asks for more is refused before any of it runs.
+    """
+    from torch_ref.training.checkpoint import read_weights
+    from torch_ref.training.convert import convert as to_safetensors
+
+    try:
+        written = to_safetensors(source, target, force=force)
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    tensors, _ = read_weights(written)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    console.print(
+        f"{len(tensors):,} tensors, {numbers:,} numbers: {written}", highlight=False, soft_wrap=True
+    )
+
+
 def _task(name: str, hidden: str | None) -> Any:
     from datasets.tasks import TASKS
 
@@ -399,10 +430,24 @@ def _task(name: str, hidden: str | None) -> Any:
         nearest("task", name, TASKS)
     if hidden is None:
         return TASKS[name]
+    if TASKS[name].model != "MLP":
+        fail(f"--hidden is of an MLP, and {name} is learned by {TASKS[name].model}")
     widths = [width.strip() for width in hidden.split(",")]
     if not all(width.isdigit() and int(width) > 0 for width in widths):
         fail(f"--hidden takes positive widths such as 64,32, not {hidden!r}")
     return dataclasses.replace(TASKS[name], hidden=tuple(map(int, widths)))
+
+
+def _download(task: Any) -> None:
+    """Fetch what the task needs, before another bar takes the screen."""
+    from datasets.download import fetch
+    from datasets.images import FILES
+
+    if task.downloads:
+        try:
+            fetch(task.name, FILES[task.name])
+        except (ValueError, OSError, ModuleNotFoundError) as error:
+            fail(str(error))
 
 
 def _known_optimizer(name: str | None) -> None:

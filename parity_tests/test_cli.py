@@ -17,10 +17,13 @@ from typer.testing import CliRunner
 
 import scratch.models
 import torch_ref.models
+from datasets import images
+from datasets.download import File
 from datasets.tasks import TASKS
 from parity_tests import catalog, cli
 from parity_tests.harness import suite
 from parity_tests.pitfalls import PITFALLS
+from scratch.training import evaluate, load_weights, metrics
 
 Run = Callable[..., Any]
 ROOT = Path(cli.__file__).parent.parent
@@ -73,6 +76,9 @@ def test_run_fails_where_a_comparison_fails(run: Run, monkeypatch: pytest.Monkey
         (("compare", "xor", "--optimizer", "Adma"), "Adam"),
         (("compare", "xor", "--dtype", "flot32"), "float32"),
         (("compare", "iris", "--model", "Neuron"), "one output"),
+        (("compare", "shapes", "--model", "MLP"), "SimpleCNN"),
+        (("compare", "digits", "--model", "LeNet5"), "expected model MLP"),
+        (("compare", "shapes", "--hidden", "4"), "learned by SimpleCNN"),
         (("compare", "xor", "--hidden", "4,-1"), "positive widths"),
         (("train", "mons"), "moons"),
         (("train", "xor", "--precision", "tf23"), "tf32"),
@@ -123,6 +129,70 @@ def test_trained_weights_load_into_numpy(run: Run, tmp_path: Path) -> None:
     np.testing.assert_allclose(ours(x)[0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_trained_filters_load_into_numpy(run: Run, tmp_path: Path) -> None:
+    result = run("train", "shapes", "--steps", 60, "--device", "cpu", "--out", "out")
+    assert result.exit_code == 0, result.output
+    task = TASKS["shapes"]
+    ours = scratch.models.SimpleCNN(**task.model_args)
+    load_weights(ours, tmp_path / "out" / "train-shapes-SimpleCNN-0.safetensors")
+    numbers = json.loads((tmp_path / "out" / "train-shapes-SimpleCNN-0.json").read_text())
+    split = task.load(0)
+    found = evaluate(ours, split.test_x, split.test_y, {"accuracy": metrics.accuracy})
+    assert found["accuracy"] == pytest.approx(numbers["metric"], abs=0.006)  # one picture of 200
+
+
+def test_compare_a_network_of_convolutions(run: Run, tmp_path: Path) -> None:
+    result = run("compare", "shapes", "--steps", 40, "--out", "out")
+    assert result.exit_code == 0, result.output
+    name = "compare-shapes-SimpleCNN-Adam-float64-0.json"
+    numbers = json.loads((tmp_path / "out" / name).read_text())
+    assert numbers["setting"]["hidden"] == [] and max(numbers["loss_drift"]) < 1e-11
+
+
+def test_offline_says_what_to_place_where(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = File("digits.gz", "http://127.0.0.1:9/digits.gz", "0" * 64)
+    monkeypatch.setitem(images.FILES, "mnist", (nowhere,))
+    monkeypatch.setenv("PARITY_DATA", str(tmp_path / "cache"))
+    for command in ("train", "compare"):
+        result = run(command, "mnist", "--device", "cpu")
+        assert result.exit_code == 2 and "Traceback" not in result.output
+        text = " ".join(result.stderr.split())
+        assert "could not be downloaded" in text and "place digits.gz in" in text
+
+
+def test_convert_makes_a_file_that_numpy_loads(run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = torch_ref.models.MLP([3, 2, 1])
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth")
+    result = run("convert", "model.pth", "model.safetensors")
+    assert result.exit_code == 0, result.output
+    assert "4 tensors, 11 numbers: model.safetensors" in result.output
+    ours = scratch.models.MLP([3, 2, 1])
+    load_weights(ours, tmp_path / "model.safetensors")
+    for name, value in ours.state_dict().items():
+        assert np.array_equal(value, model.state_dict()[name].numpy())
+    again = run("convert", "model.pth", "model.safetensors")
+    assert again.exit_code == 2 and "--force replaces it" in " ".join(again.stderr.split())
+    assert run("convert", "model.pth", "model.safetensors", "--force").exit_code == 0
+
+
+def test_convert_refuses_in_a_sentence(run: Run, tmp_path: Path) -> None:
+    torch.save(torch_ref.models.MLP([3, 2]), tmp_path / "whole.pth")
+    (tmp_path / "junk.pth").write_bytes(b"junk")
+    for name, hint in (
+        ("whole.pth", "asks for torch_ref.models.mlp.MLP"),
+        ("junk.pth", "cannot read"),
+        ("absent.pth", "No such file"),
+    ):
+        result = run("convert", name, "model.safetensors")
+        text = "".join(result.stderr.split())
+        assert result.exit_code == 2 and text.startswith("parity:")
+        assert hint.replace(" ", "") in text and "Traceback" not in result.output
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_an_experiment_prints_its_claims(run: Run, tmp_path: Path) -> None:
     result = run("experiment", "neuron", "--small", "--out", "out")
     assert result.exit_code == 0 and "holds" in result.output
@@ -130,7 +200,7 @@ def test_an_experiment_prints_its_claims(run: Run, tmp_path: Path) -> None:
 
 
 def test_help_of_every_command(run: Run) -> None:
-    for command in ("list", "run", "compare", "train", "experiment", "bench"):
+    for command in ("list", "run", "compare", "train", "convert", "experiment", "bench"):
         result = run(command, "--help")
         assert result.exit_code == 0 and len(result.output) > 200
 

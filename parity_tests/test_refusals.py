@@ -212,16 +212,24 @@ def wrong_calls(name: str, function: Any, call: Call, mixes: bool) -> Iterator[C
             )
 
 
-def wrong_gradients(output: Array) -> Iterator[Any]:
-    """What is no gradient of an output."""
-    yield np.ones((*output.shape, 2), output.dtype)
-    yield np.ones((2, *output.shape), output.dtype)
-    yield np.ones(output.shape, other(output.dtype))
-    yield np.ones(output.shape, int)
-    yield "gradient"
-    yield None
-    if output.ndim:
-        yield np.ones(output.shape, output.dtype).tolist()
+def wrong_gradients(output: Any) -> Iterator[tuple[Any, ...]]:
+    """What are no gradients of an output, or of several (maxima and where they are)."""
+    y, *rest = twin.as_tuple(output)
+    wrong = [
+        np.ones((*y.shape, 2), y.dtype),
+        np.ones((2, *y.shape), y.dtype),
+        np.ones(y.shape, other(y.dtype)),
+        np.ones(y.shape, int),
+        "gradient",
+        *([] if rest else [None]),  # of several it stands for zero
+        *([np.ones(y.shape, y.dtype).tolist()] if y.ndim else []),
+    ]
+    for gradient in wrong:
+        yield (gradient, *(None for _ in rest))
+    right = [np.ones_like(part) for part in (y, *rest)]
+    yield (*right, right[0])
+    if rest:
+        yield tuple(right[:-1])
 
 
 @pytest.mark.parametrize("entry", OPS, ids=lambda entry: entry.name)
@@ -234,9 +242,8 @@ def test_ops_refuse(entry: Op) -> None:
         for bad in wrong_calls(name, entry.scratch, call, mixes=False):
             refused(partial(entry.scratch, *bad.args, **bad.kwargs), name)
         output, backward = entry.scratch(*call.args, **call.kwargs)
-        for gradient in wrong_gradients(output):
-            refused(partial(backward, gradient), f"{name} backward")
-        refused(partial(backward, np.ones_like(output), np.ones_like(output)), f"{name} backward")
+        for gradients in wrong_gradients(output):
+            refused(partial(backward, *gradients), f"{name} backward")
 
 
 @pytest.mark.parametrize("entry", LAYERS, ids=lambda entry: entry.name)
@@ -258,6 +265,6 @@ def test_modules_refuse(entry: Layer) -> None:
         unchanged(module, state)
         output, backward = module(*call.args, **call.kwargs)
         state = module.state_dict()
-        for gradient in wrong_gradients(output):
-            refused(partial(backward, gradient), "")
+        for gradients in wrong_gradients(output):
+            refused(partial(backward, *gradients), "")
         unchanged(module, state)

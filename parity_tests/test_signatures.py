@@ -32,6 +32,8 @@ def twins() -> list[tuple[str, Any, Any]]:
         (scratch.optim.lr_scheduler, torch.optim.lr_scheduler),
         (scratch.optim.swa_utils, torch.optim.swa_utils),
         (scratch.nn.utils, torch.nn.utils),
+        (scratch.nn.utils.parametrize, torch.nn.utils.parametrize),
+        (scratch.nn.utils.parametrizations, torch.nn.utils.parametrizations),
     ):
         for name, item in vars(ours).items():
             other = getattr(theirs, name, None) or getattr(torch, name, None)

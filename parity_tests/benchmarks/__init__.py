@@ -1,3 +1,8 @@
 """Speed and memory, scratch against torch in one run."""
 
-from parity_tests.benchmarks.dense import BENCHMARKS as BENCHMARKS
+from collections.abc import Callable
+
+from parity_tests.benchmarks import convolution, dense
+from parity_tests.benchmarks.timing import Timing
+
+BENCHMARKS: dict[str, Callable[[], Timing]] = {**dense.BENCHMARKS, **convolution.BENCHMARKS}

@@ -3,22 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 import scratch
 import torch_ref.models
-from parity_tests.benchmarks.timing import Timing, pair
+from parity_tests.benchmarks.timing import RNG, Timing, ids, normal, op, pair
 from parity_tests.harness.twin import arrays
 from scratch.models import MLP
 from scratch.nn import functional as F
-
-RNG = np.random.default_rng(0)
-
-
-def normal(*shape: int) -> Any:
-    """Float32 normal values."""
-    return RNG.standard_normal(shape, np.float32)
 
 
 def mlp_step() -> Timing:
@@ -29,7 +21,7 @@ def mlp_step() -> Timing:
     ours.load_state_dict(arrays(theirs.state_dict()))
     optimizer = scratch.optim.Adam(ours.parameters())
     reference = torch.optim.Adam(theirs.parameters())
-    x, t = normal(128, 784), RNG.integers(0, 10, 128)
+    x, t = normal(128, 784), ids(10, 128)
     tensor_x, tensor_t = torch.from_numpy(x), torch.from_numpy(t)
 
     def scratch_step() -> None:
@@ -48,25 +40,6 @@ def mlp_step() -> Timing:
     return pair("MLP 784-256-128-10, batch 128, step with Adam", scratch_step, torch_step, 0.9, 4)
 
 
-def op(
-    name: str, ours: Callable[..., Any], theirs: Callable[..., Any], inputs: Any, target: float
-) -> Timing:
-    """Forward and backward of one op on the same arrays; floating ones are differentiated."""
-    tensors = [torch.from_numpy(a) for a in inputs]
-    leaves = [t.requires_grad_() for t in tensors if t.is_floating_point()]
-    dy = np.asarray(normal(*np.shape(ours(*inputs)[0])))
-    tensor_dy = torch.from_numpy(dy)
-
-    def scratch_run() -> None:
-        _, backward = ours(*inputs)
-        backward(dy)
-
-    def torch_run() -> None:
-        torch.autograd.grad(theirs(*tensors), leaves, tensor_dy)
-
-    return pair(name, scratch_run, torch_run, target)
-
-
 def optimizer(name: str, target: float, **options: Any) -> Timing:
     """A step over 50 tensors of 100,000 values; torch's default (foreach) implementation."""
     ours = [scratch.nn.Parameter(normal(100_000)) for _ in range(50)]
@@ -78,11 +51,6 @@ def optimizer(name: str, target: float, **options: Any) -> Timing:
     reference = getattr(torch.optim, name)(theirs, **options).step
     label = ", ".join([name, *(f"{k} {v}" for k, v in options.items())])
     return pair(f"{label}: a step, 50 x 100,000", step, reference, target)
-
-
-def ids(high: int, *shape: int) -> Any:
-    """Random class or row indices."""
-    return RNG.integers(0, high, shape)
 
 
 T = torch.nn.functional

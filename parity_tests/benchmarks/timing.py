@@ -9,14 +9,16 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 Run = Callable[[], object]
+RNG = np.random.default_rng(0)
 
 
 @dataclass(frozen=True)
@@ -124,3 +126,42 @@ def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0)
         peak_of_torch(theirs),
         target,
     )
+
+
+def normal(*shape: int) -> Any:
+    """Float32 normal values."""
+    return RNG.standard_normal(shape, np.float32)
+
+
+def ids(high: int, *shape: int) -> Any:
+    """Random class or row indices."""
+    return RNG.integers(0, high, shape)
+
+
+def op(
+    name: str,
+    ours: Callable[..., Any],
+    theirs: Callable[..., Any],
+    inputs: Sequence[Any],
+    target: float,
+    needs_input_grad: bool = True,
+) -> Timing:
+    """Forward and backward of one op on the same arrays; floating ones are differentiated.
+
+    With `needs_input_grad=False` all but the first: the input of a first layer is data.
+    """
+    tensors = [torch.from_numpy(a) for a in inputs]
+    wanted = tensors if needs_input_grad else tensors[1:]
+    leaves = [t.requires_grad_() for t in wanted if t.is_floating_point()]
+    options = {} if needs_input_grad else {"needs_input_grad": False}
+    dy = np.asarray(normal(*np.shape(ours(*inputs)[0])))
+    tensor_dy = torch.from_numpy(dy)
+
+    def scratch_run() -> None:
+        _, backward = ours(*inputs)
+        backward(dy, **options)
+
+    def torch_run() -> None:
+        torch.autograd.grad(theirs(*tensors), leaves, tensor_dy)
+
+    return pair(name, scratch_run, torch_run, target)

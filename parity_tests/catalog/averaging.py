@@ -100,6 +100,42 @@ def by_function(name: str, *arguments: float, use_buffers: bool = False) -> Call
     return make
 
 
+def renormalised(
+    batches: int = 3, pairs: bool = False, training: bool = True, momentum: float | None = 0.3
+) -> Script:
+    """The average of three models with batch normalisations, its statistics taken anew."""
+
+    def script(function: Callable[..., Any], side: Side, d: Draw) -> Mapping[str, Any]:
+        nn = side.nn
+        model = nn.Sequential(
+            nn.Linear(4, 3),
+            nn.BatchNorm1d(3, momentum=momentum),
+            nn.ReLU(),
+            nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.BatchNorm1d(2, affine=False)),
+        )
+        average = None
+        for _ in range(3):
+            values = {
+                name: d.integers(0, 9) if value.ndim == 0 else d.uniform(0.5, 2.0, *value.shape)
+                for name, value in model.state_dict().items()
+            }
+            side.set(model, values)
+            average = average or side.optim.swa_utils.AveragedModel(model)
+            average.update_parameters(model)
+        assert average is not None
+        average.train(training)
+        inputs = [side.array(d.normal(5 + i, 4)) for i in range(batches)]
+        function([(x, None) for x in inputs] if pairs else inputs, average)
+        norms = [part for part in average.modules() if isinstance(part, nn.BatchNorm1d)]
+        modes = [part.training for part in average.modules()]
+        momenta = [-1.0 if norm.momentum is None else norm.momentum for norm in norms]
+        y = average.eval()(side.array(d.normal(4, 4)))
+        told = {"modes": np.array(modes), "momenta": np.array(momenta)}
+        return {**average.state_dict(), **told, "output": y if side.is_torch else y[0]}
+
+    return script
+
+
 ENTRIES = [
     Routine(
         "AveragedModel",
@@ -160,6 +196,19 @@ ENTRIES = [
         {"mean": averaged(by_function("multi_avg_fn"))},
         source=SWA,
     ),
+    Routine(
+        "update_bn",
+        swa_utils.update_bn,
+        torch.optim.swa_utils.update_bn,
+        {
+            "arrays": renormalised(),
+            "pairs": renormalised(pairs=True),
+            "in evaluation": renormalised(training=False),
+            "no batches": renormalised(batches=0),
+            "running mean without momentum": renormalised(momentum=None),
+        },
+        source=SWA,
+    ),
 ]
 
 
@@ -188,6 +237,7 @@ REFUSALS = [
         lambda: S.get_ema_multi_avg_fn(1.1),
         "get_ema_multi_avg_fn",
     ),
+    Refusal("update_bn: no module", lambda: S.update_bn([], None), "update_bn"),
     Refusal("get_swa_multi_avg_fn: integers", not_summable, "get_swa_multi_avg_fn"),
     Refusal("AveragedModel: no module", lambda: S.AveragedModel(np.ones(3)), "AveragedModel"),
     Refusal(

@@ -83,7 +83,20 @@ class Op:
 
 @dataclass(frozen=True)
 class Layer:
-    """A module twin: two classes with the same constructor arguments and state_dict."""
+    """A module twin: two classes with the same constructor arguments and state_dict.
+
+    Attributes:
+        name: of the class, or what sets this entry apart.
+        scratch: the NumPy class.
+        torch: the torch class.
+        cases: arguments to compare it on.
+        source: paper.
+        c: float64 tolerance in eps of a tensor's largest magnitude.
+        steps: whether ten steps with each optimizer are compared, or of which optimizers.
+        entries: how many entries of each array are held against finite differences one by one, as
+            `gradcheck` takes it, the others all at once along a random direction; None for no
+            differences here, which in a deep network take seconds.
+    """
 
     name: str
     scratch: Callable[..., Any]
@@ -92,7 +105,8 @@ class Layer:
     source: str
     c: float = 64
     kind: str = "module"
-    steps: bool = True
+    steps: bool | tuple[str, ...] = True
+    entries: int | str | None = "auto"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 import scratch.models
 import scratch.optim
 from datasets.split import batch_stream
-from datasets.tasks import Task
+from datasets.tasks import TASKS, Task
 from parity_tests.harness import twin
 from parity_tests.harness.check import TORCH_DTYPE
 from scratch.training import loop as scratch_loop
@@ -27,7 +27,7 @@ from torch_ref.training import loop as torch_loop
 from torch_ref.training import metrics as torch_metrics
 from torch_ref.training.task import build as build_torch
 
-MODELS = ("MLP", "Neuron")
+MODELS = tuple(dict.fromkeys(("MLP", "Neuron", *(task.model for task in TASKS.values()))))
 
 
 @dataclass
@@ -79,8 +79,8 @@ def build(
     """Both models of a task with torch's start at `seed`.
 
     Args:
-        task: gives the sizes and the activation.
-        model: 'MLP', or 'Neuron' for tasks with one output.
+        task: gives the sizes and the activation, or the arguments of its own model.
+        model: the task's; or 'MLP', or 'Neuron' with one output, where x has columns.
         seed: torch.manual_seed before the torch model is made.
         dtype: float64 or float32.
         device: where the torch model lives.
@@ -89,12 +89,14 @@ def build(
         ValueError: if the model is unknown or does not fit the task.
     """
     theirs = build_torch(task, model, seed)
-    sizes = [task.input_size, *task.hidden, task.output_size]
-    ours: scratch.nn.Module = (
-        scratch.models.MLP(sizes, task.activation)
-        if model == "MLP"
-        else scratch.models.Neuron(task.input_size, "Identity")
-    )
+    ours: scratch.nn.Module
+    if model == "MLP":
+        sizes = [task.input_size, *task.hidden, task.output_size]
+        ours = scratch.models.MLP(sizes, task.activation)
+    elif model == "Neuron":
+        ours = scratch.models.Neuron(task.input_size, "Identity")
+    else:
+        ours = getattr(scratch.models, model)(**task.model_args)
     theirs = theirs.to(TORCH_DTYPE[np.dtype(dtype)])
     ours.to(dtype).load_state_dict(twin.arrays(theirs.state_dict()))
     return ours, theirs.to(device)
@@ -109,7 +111,7 @@ def watch_points(steps: int, every: int) -> set[int]:
 def compare(
     task: Task,
     *,
-    model: str = "MLP",
+    model: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     optimizer: str | None = None,
@@ -122,7 +124,7 @@ def compare(
 
     Args:
         task: data and recipe.
-        model: see `build`.
+        model: see `build`; None takes the task's.
         steps: number of steps; None takes the task's.
         seed: of the data, the start and the batches.
         optimizer: class name in both optim packages; None takes the task's with its arguments.
@@ -142,7 +144,7 @@ def compare(
     steps = task.steps if steps is None else steps
     if steps < 1:
         raise ValueError(f"compare: expected steps >= 1, got {steps}")
-    name = optimizer or task.optimizer
+    model, name = model or task.model, optimizer or task.optimizer
     if not hasattr(scratch.optim, name) or not hasattr(torch.optim, name):
         raise ValueError(f"compare: expected an optimizer that both packages have, got {name!r}")
     if optimizer_args is None:

@@ -1,6 +1,18 @@
 """All ops under torch.nn.functional's names, `y, backward = F.op(x, ...)`, gathered here."""
 
+from scratch.nn.adaptive_pool import adaptive_avg_pool1d as adaptive_avg_pool1d
+from scratch.nn.adaptive_pool import adaptive_avg_pool2d as adaptive_avg_pool2d
+from scratch.nn.adaptive_pool import adaptive_avg_pool3d as adaptive_avg_pool3d
+from scratch.nn.adaptive_pool import adaptive_max_pool1d as adaptive_max_pool1d
+from scratch.nn.adaptive_pool import adaptive_max_pool2d as adaptive_max_pool2d
+from scratch.nn.adaptive_pool import adaptive_max_pool3d as adaptive_max_pool3d
+from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
+from scratch.nn.avg_pool import avg_pool2d as avg_pool2d
+from scratch.nn.avg_pool import avg_pool3d as avg_pool3d
+from scratch.nn.batch_norm import batch_norm as batch_norm
+from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.bilinear import bilinear as bilinear
+from scratch.nn.channel_shuffle import channel_shuffle as channel_shuffle
 from scratch.nn.classification_loss import binary_cross_entropy as binary_cross_entropy
 from scratch.nn.classification_loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -13,6 +25,12 @@ from scratch.nn.classification_loss import nll_loss as nll_loss
 from scratch.nn.classification_loss import soft_margin_loss as soft_margin_loss
 from scratch.nn.container import flatten as flatten
 from scratch.nn.container import unflatten as unflatten
+from scratch.nn.conv import conv1d as conv1d
+from scratch.nn.conv import conv2d as conv2d
+from scratch.nn.conv import conv3d as conv3d
+from scratch.nn.conv_transpose import conv_transpose1d as conv_transpose1d
+from scratch.nn.conv_transpose import conv_transpose2d as conv_transpose2d
+from scratch.nn.conv_transpose import conv_transpose3d as conv_transpose3d
 from scratch.nn.distance import cosine_similarity as cosine_similarity
 from scratch.nn.distance import pairwise_distance as pairwise_distance
 from scratch.nn.distance import pdist as pdist
@@ -24,9 +42,25 @@ from scratch.nn.dropout import dropout3d as dropout3d
 from scratch.nn.dropout import feature_alpha_dropout as feature_alpha_dropout
 from scratch.nn.embedding import embedding as embedding
 from scratch.nn.embedding import embedding_bag as embedding_bag
+from scratch.nn.fold import fold as fold
+from scratch.nn.fold import unfold as unfold
+from scratch.nn.fractional_max_pool import fractional_max_pool2d as fractional_max_pool2d
+from scratch.nn.fractional_max_pool import fractional_max_pool3d as fractional_max_pool3d
 from scratch.nn.gelu import gelu as gelu
+from scratch.nn.grid_sample import grid_sample as grid_sample
+from scratch.nn.interpolate import interpolate as interpolate
+from scratch.nn.interpolate import upsample as upsample
+from scratch.nn.interpolate import upsample_bilinear as upsample_bilinear
+from scratch.nn.interpolate import upsample_nearest as upsample_nearest
+from scratch.nn.group_norm import group_norm as group_norm
+from scratch.nn.instance_norm import instance_norm as instance_norm
+from scratch.nn.layer_norm import layer_norm as layer_norm
 from scratch.nn.linear import linear as linear
 from scratch.nn.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
+from scratch.nn.local_response_norm import local_response_norm as local_response_norm
+from scratch.nn.lp_pool import lp_pool1d as lp_pool1d
+from scratch.nn.lp_pool import lp_pool2d as lp_pool2d
+from scratch.nn.lp_pool import lp_pool3d as lp_pool3d
 from scratch.nn.margin_loss import cosine_embedding_loss as cosine_embedding_loss
 from scratch.nn.margin_loss import hinge_embedding_loss as hinge_embedding_loss
 from scratch.nn.margin_loss import margin_ranking_loss as margin_ranking_loss
@@ -36,13 +70,22 @@ from scratch.nn.margin_loss import triplet_margin_loss as triplet_margin_loss
 from scratch.nn.margin_loss import (
     triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
 )
+from scratch.nn.max_pool import max_pool1d as max_pool1d
+from scratch.nn.max_pool import max_pool2d as max_pool2d
+from scratch.nn.max_pool import max_pool3d as max_pool3d
+from scratch.nn.max_unpool import max_unpool1d as max_unpool1d
+from scratch.nn.max_unpool import max_unpool2d as max_unpool2d
+from scratch.nn.max_unpool import max_unpool3d as max_unpool3d
 from scratch.nn.normalize import normalize as normalize
+from scratch.nn.padding import pad as pad
 from scratch.nn.piecewise import hardshrink as hardshrink
 from scratch.nn.piecewise import hardsigmoid as hardsigmoid
 from scratch.nn.piecewise import hardswish as hardswish
 from scratch.nn.piecewise import hardtanh as hardtanh
 from scratch.nn.piecewise import relu6 as relu6
 from scratch.nn.piecewise import softshrink as softshrink
+from scratch.nn.pixel_shuffle import pixel_shuffle as pixel_shuffle
+from scratch.nn.pixel_shuffle import pixel_unshuffle as pixel_unshuffle
 from scratch.nn.rectifier import leaky_relu as leaky_relu
 from scratch.nn.rectifier import prelu as prelu
 from scratch.nn.rectifier import relu as relu
@@ -56,6 +99,7 @@ from scratch.nn.regression_loss import l1_loss as l1_loss
 from scratch.nn.regression_loss import mse_loss as mse_loss
 from scratch.nn.regression_loss import poisson_nll_loss as poisson_nll_loss
 from scratch.nn.regression_loss import smooth_l1_loss as smooth_l1_loss
+from scratch.nn.rms_norm import rms_norm as rms_norm
 from scratch.nn.sigmoid import glu as glu
 from scratch.nn.sigmoid import logsigmoid as logsigmoid
 from scratch.nn.sigmoid import sigmoid as sigmoid

@@ -14,13 +14,14 @@ torch     EMA starts at the first model, not at zero, and is not corrected. A `m
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from scratch import check
 from scratch.check import Array
+from scratch.nn.batch_norm import BatchNorm
 from scratch.nn.module import Module
 from scratch.nn.op import Backward
 from scratch.optim.adam import lerp
@@ -201,6 +202,40 @@ def _arrays(module: Module) -> tuple[list[Array], list[Array]]:
 def _copy(to: list[Array], from_: list[Array]) -> None:
     for target, source in zip(to, from_, strict=True):
         target[...] = source
+
+
+def update_bn(loader: Iterable[Any], model: Module) -> None:
+    """Running statistics of all batch normalisations anew: the mean over the batches of a loader.
+
+    Averaged weights have activations that no model had whose statistics were recorded.
+
+    Args:
+        loader: batches, each an input of the model, or a tuple or list that starts with one.
+        model: run in training mode; it has its own mode again afterwards.
+
+    Raises:
+        TypeError: if `model` is no module.
+
+    Source:
+        Izmailov et al. 2018, arXiv:1803.05407.
+    """
+    if not isinstance(model, Module):
+        check.refuse("update_bn", "a Module", check.describe(model), TypeError)
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    if not norms:
+        return
+    training, momenta = model.training, [norm.momentum for norm in norms]
+    try:
+        model.train()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean
+        for batch in loader:
+            model(batch[0] if isinstance(batch, tuple | list) else batch)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        model.train(training)
 
 
 class SWALR(LRScheduler):

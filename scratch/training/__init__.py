@@ -1,6 +1,9 @@
-"""Training: the loop and its metrics."""
+"""Training: the loop and its metrics, files of weights."""
 
 from scratch.training import metrics as metrics
+from scratch.training.checkpoint import load_weights as load_weights
+from scratch.training.checkpoint import read_weights as read_weights
+from scratch.training.checkpoint import save_weights as save_weights
 from scratch.training.loop import Record as Record
 from scratch.training.loop import evaluate as evaluate
 from scratch.training.loop import train as train

@@ -1,6 +1,9 @@
-"""Training: the loop and its metrics, devices and precision."""
+"""Training: the loop and its metrics, files of weights, devices and precision."""
 
 from torch_ref.training import metrics as metrics
+from torch_ref.training.checkpoint import load_weights as load_weights
+from torch_ref.training.checkpoint import read_weights as read_weights
+from torch_ref.training.checkpoint import save_weights as save_weights
 from torch_ref.training.device import resolve_device as resolve_device
 from torch_ref.training.loop import Record as Record
 from torch_ref.training.loop import evaluate as evaluate

@@ -14,6 +14,7 @@ from datasets.split import batch_stream
 from datasets.tasks import Task
 from torch_ref import models
 from torch_ref.training import metrics
+from torch_ref.training.checkpoint import save_weights
 from torch_ref.training.loop import evaluate, train
 
 
@@ -46,12 +47,7 @@ class Run:
         Returns:
             The two paths.
         """
-        from safetensors.torch import save
-
         folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            name: tensor.cpu().contiguous() for name, tensor in self.model.state_dict().items()
-        }
         numbers = {
             **self.setting,
             "precision": flags,
@@ -60,44 +56,40 @@ class Run:
             "metric": self.metric,
             "loss": self.loss,
         }
-        contents = {
-            folder / f"{stem}.safetensors": save(state),
-            folder / f"{stem}.json": json.dumps(numbers, indent=1).encode(),
-        }
-        for path, content in contents.items():
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_bytes(content)
-            beside.replace(path)
-        weights, written = contents
-        return weights, written
+        written = folder / f"{stem}.json"
+        beside = written.with_name(f".{written.name}.new")
+        beside.write_text(json.dumps(numbers, indent=1), encoding="utf-8")
+        beside.replace(written)
+        return save_weights(self.model, folder / f"{stem}.safetensors"), written
 
 
 def build(task: Task, model: str, seed: int) -> nn.Module:
     """A task's model with torch's start at `seed`.
 
     Args:
-        task: gives the sizes and the activation.
-        model: 'MLP', or 'Neuron' for tasks with one output.
+        task: gives the sizes and the activation, or the arguments of its own model.
+        model: the task's; or 'MLP', or 'Neuron' with one output, where x has columns.
         seed: torch.manual_seed before the model is made.
 
     Raises:
         ValueError: if the model is unknown or does not fit the task.
     """
     torch.manual_seed(seed)
-    if model == "MLP":
+    if model == task.model != "MLP":
+        network: nn.Module = getattr(models, model)(**task.model_args)
+        return network
+    if model == "MLP" == task.model:
         return models.MLP([task.input_size, *task.hidden, task.output_size], task.activation)
-    if model == "Neuron" and task.output_size == 1:
+    if model == "Neuron" and task.model == "MLP" and task.output_size == 1:
         return models.Neuron(task.input_size, "Identity")
-    raise ValueError(
-        f"build: expected model 'MLP', or 'Neuron' for a task with one output, "
-        f"got {model!r} for {task.name}"
-    )
+    expected = task.model if task.model != "MLP" else "MLP, or Neuron for a task with one output"
+    raise ValueError(f"build: expected model {expected}, got {model!r} for {task.name}")
 
 
 def train_task(
     task: Task,
     *,
-    model: str = "MLP",
+    model: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     optimizer: str | None = None,
@@ -109,7 +101,7 @@ def train_task(
 
     Args:
         task: data and recipe.
-        model: see `build`.
+        model: see `build`; None takes the task's.
         steps: number of steps.
         seed: of the data, the start and the batches.
         optimizer: class name in torch.optim.
@@ -123,7 +115,7 @@ def train_task(
     Raises:
         ValueError: if the model does not fit the task or an argument is out of range.
     """
-    name = optimizer or task.optimizer
+    model, name = model or task.model, optimizer or task.optimizer
     options = dict(task.optimizer_args) if optimizer_args is None else optimizer_args
     steps = task.steps if steps is None else steps
     split = task.load(seed)

@@ -1,0 +1,749 @@
+"""Kernels on a photograph.                            guide 1728-1800, 2173-2320
+
+What do a few hand-made 3 x 3 kernels see in a real picture, do four implementations agree on it,
+and how large is what comes out? Sliding a kernel k over x, with step s, dilation d and padding a,
+
+    y[p, q] = sum_{i, j} k[i, j] x[s p + d i - a, s q + d j - a]
+    out = floor((n + 2 a - d (size of k - 1) - 1) / s) + 1
+
+is a cross-correlation, here as in torch and in the guide, which calls it a convolution; that one
+flips the kernel. The guide's formula for the size lacks the dilation and the floor that its code
+takes; its answer of a kernel to an edge along which it looks is no weak one but exactly zero; and
+it prints that networks learn such kernels without a try: here twins learn six of them from pictures
+of what they do.
+
+The photograph's green bytes are whole numbers. So are most kernels, and then every sum is exact:
+all must agree to the last bit, in float32 too.
+"""
+
+import itertools
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sympy
+import torch
+from matplotlib.colors import Normalize
+from scipy import signal
+from threadpoolctl import threadpool_limits
+
+from datasets.check import Array
+from datasets.images import photograph
+from datasets.split import batch_stream
+from parity_tests.experiments.outcome import Outcome
+from parity_tests.experiments.style import CLASSES, SCRATCH, THIRD, TORCH, figure
+from parity_tests.experiments.twins import alike, apart
+from scratch import nn
+from scratch.nn import functional as F
+
+SOBEL_X = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+SOBEL_Y = SOBEL_X.T
+DIAGONAL = np.array([[0.0, 1, 2], [-1, 0, 1], [-2, -1, 0]])
+SHARPEN = np.array([[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]])
+EMBOSS = np.array([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]])
+LAPLACIAN = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
+TINY = float(np.finfo(np.float64).tiny)
+LETTER = np.array(
+    [[1.0, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
+)  # an F: no rotation or reflection of it looks the same
+
+
+def gaussian(size: int, sigma: float) -> Array:
+    """A bell of `size` x `size` that sums to 1."""
+    at = np.arange(size) - (size - 1) / 2
+    bell = np.exp(-(at**2) / (2 * sigma**2))
+    bell /= bell.sum()
+    return np.outer(bell, bell)
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """A kernel and how it moves.
+
+    Attributes:
+        label: what it is called here.
+        kernel: (h, w).
+        signed: whether its answer is drawn around zero.
+        stride: s.
+        dilation: d.
+    """
+
+    label: str
+    kernel: Array
+    signed: bool = False
+    stride: int = 1
+    dilation: int = 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether the kernel is of whole numbers."""
+        return bool(np.all(self.kernel == np.rint(self.kernel)))
+
+
+FILTERS = (
+    Filter("Sobel, x", SOBEL_X, signed=True),
+    Filter("Sobel, y", SOBEL_Y, signed=True),
+    Filter("diagonal", DIAGONAL, signed=True),
+    Filter("Laplacian", LAPLACIAN, signed=True),
+    Filter("emboss", EMBOSS, signed=True),
+    Filter("sharpen", SHARPEN),
+    Filter("box 7 x 7", np.full((7, 7), 1 / 49)),
+    Filter("Gaussian 13 x 13", gaussian(13, 2.5)),
+    Filter("Sobel, x, dilation 5", SOBEL_X, signed=True, dilation=5),
+    Filter("Gaussian, stride 8", gaussian(13, 2.5), stride=8),
+)
+
+
+def both(x: Array, kernel: Array, **options: Any) -> tuple[Array, Array]:
+    """What scratch and torch make of one picture and one kernel.
+
+    Args:
+        x: (H, W).
+        kernel: (h, w).
+        options: of conv2d.
+    """
+    kernel = kernel.astype(x.dtype)
+    ours, _ = F.conv2d(x[None, None], kernel[None, None], **options)
+    tensors = torch.tensor(x)[None, None], torch.tensor(kernel)[None, None]
+    return ours[0, 0], torch.nn.functional.conv2d(*tensors, **options)[0, 0].numpy()
+
+
+def third(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+    """The same by SciPy: zeros between the taps, and every so many of the answers."""
+    h, w = kernel.shape
+    spread = np.zeros((dilation * (h - 1) + 1, dilation * (w - 1) + 1), x.dtype)
+    spread[::dilation, ::dilation] = kernel
+    answer: Array = signal.correlate2d(x, spread, "valid")[::stride, ::stride]
+    return answer
+
+
+def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
+    """Filter a photograph in every way and compare.
+
+    Args:
+        out: folder for the figures.
+        small: a part of the photograph, fewer steps and sizes.
+        seed: of the starts and pictures of the kernels that are learned.
+
+    Returns:
+        Differences, sizes, times and learned kernels, with the claims about them.
+    """
+    outcome = Outcome("convolution_kernels")
+    colour = np.rint(255 * photograph("china").astype(np.float64))
+    if small:
+        colour = colour[:, 100:300, 200:480]
+    x = colour[1]
+    _agree(outcome, out, x)
+    _laws(outcome, x)
+    _flip(outcome, out, x)
+    _sizes(outcome, out, small)
+    _learn(outcome, out, x, small, seed)
+    _time(outcome, colour, small)
+    return outcome
+
+
+# Four sources, one answer
+
+Errors = dict[str, dict[str, float]]
+
+
+def _agree(outcome: Outcome, out: Path, x: Array) -> None:
+    errors: dict[str, Errors] = {"float64": {}, "float32": {}}
+    maps: dict[tuple[str, str], Array] = {}
+    answers: dict[str, Array] = {}
+    for dtype, found in errors.items():
+        eps = float(np.finfo(dtype).eps)
+        picture = x.astype(dtype)
+        for f in FILTERS:
+            options = {"stride": f.stride, "dilation": f.dilation}
+            ours, theirs = both(picture, f.kernel, **options)
+            scipys = third(x, f.kernel.astype(dtype).astype(np.float64), *options.values())
+            terms = third(x, np.abs(f.kernel), *options.values())
+            unit = eps * np.maximum(terms, TINY)  # black pixels have no size
+            apart_by = {
+                "torch": (ours - theirs) / unit,
+                "SciPy": (ours - scipys) / unit,
+                "torch and SciPy": (theirs - scipys) / unit,
+            }
+            found[f.label] = {k: float(np.max(np.abs(v))) for k, v in apart_by.items()}
+            maps[dtype, f.label] = apart_by["torch"]
+            if dtype == "float64":
+                answers[f.label] = ours
+    outcome.numbers["largest difference in eps of the sum of magnitudes"] = errors
+    outcome.text = _table(errors)
+    whole = [f.label for f in FILTERS if f.whole]
+    worst = max(
+        found[label][k] for found in errors.values() for label in whole for k in found[label]
+    )
+    outcome.claim(
+        f"{len(whole)} kernels of whole numbers: scratch, torch and SciPy agree to the last bit on "
+        f"{x.shape[0]} x {x.shape[1]} pixels, in float64 and float32",
+        f"largest difference {worst:g}",
+        worst == 0,
+    )
+    fractions = [f for f in FILTERS if not f.whole]
+    largest = {
+        f.label: max(found[f.label][k] for found in errors.values() for k in ("torch", "SciPy"))
+        for f in fractions
+    }
+    outcome.claim(
+        "kernels of fractions: no farther apart than the n eps of the sum of magnitudes that two "
+        "sums of n terms may be",
+        "; ".join(f"{f.label}: {largest[f.label]:.1f} of {f.kernel.size} eps" for f in fractions),
+        all(largest[f.label] <= f.kernel.size for f in fractions),
+    )
+    _draw_answers(out / "convolution_kernels.png", x, answers)
+    _draw_differences(out / "convolution_kernels_difference.png", errors, maps)
+    outcome.figures += [out / "convolution_kernels.png", out / "convolution_kernels_difference.png"]
+
+
+def _table(errors: dict[str, Errors]) -> str:
+    pairs = {
+        "scratch, torch": "torch",
+        "scratch, SciPy": "SciPy",
+        "torch, SciPy": "torch and SciPy",
+    }
+    lines = [
+        "largest difference in eps of the sum of magnitudes; SciPy always in float64",
+        f"{'':22}" + "".join(f"{dtype:>48}" for dtype in errors),
+        f"{'':22}" + "".join(f"{pair:>16}" for pair in pairs) * len(errors),
+    ]
+    for f in FILTERS:
+        values = [found[f.label][k] for found in errors.values() for k in pairs.values()]
+        lines.append(f"{f.label:22}" + "".join(f"{v:16.2f}" for v in values))
+    return "\n".join(lines)
+
+
+def _draw_answers(path: Path, x: Array, answers: dict[str, Array]) -> None:
+    edges = np.hypot(answers["Sobel, x"], answers["Sobel, y"])
+    panels = {"the photograph, green": (x, False)}
+    for f in FILTERS:
+        panels[f.label] = (answers[f.label], f.signed)
+        if f.label == "Sobel, y":
+            panels["length of Sobel's two"] = (edges, False)
+    with figure(path, 3, 4, (15, 8.4), layout="compressed") as (fig, axes):
+        for ax, (label, (image, signed)) in zip(axes.flat, panels.items(), strict=True):
+            if signed:  # the same range on both sides: grey is zero
+                top = float(np.quantile(np.abs(image), 0.99))
+                ax.imshow(image, cmap="RdBu_r", vmin=-top, vmax=top)
+            else:
+                top = 255.0 if image is not edges else float(np.quantile(image, 0.99))
+                ax.imshow(image, cmap="gray", vmin=0, vmax=top)
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[], title=f"{label}: {image.shape[0]} x {image.shape[1]}")
+        fig.suptitle(
+            "Kernels on a photograph, computed by scratch; blue is below zero, white zero, red above",
+            fontsize=13,
+        )
+
+
+def _draw_differences(
+    path: Path, errors: dict[str, Errors], maps: dict[tuple[str, str], Array]
+) -> None:
+    with figure(path, 1, 4, (17, 4.2), width_ratios=(1.1, 1.1, 1.1, 1.2)) as (fig, axes):
+        shown = (("float64", "Sobel, x"), ("float64", "Gaussian 13 x 13"))
+        shown = (*shown, ("float32", "Gaussian 13 x 13"))
+        for ax, key in zip(axes, shown, strict=False):
+            image = ax.imshow(maps[key], cmap="RdBu_r", norm=Normalize(-1.5, 1.5))
+            ax.grid(False)
+            share = float(np.mean(maps[key] == 0))
+            ax.set(xticks=[], yticks=[], title=f"{key[1]}, {key[0]}\n{share:.0%} of it equal bits")
+        bar = fig.colorbar(image, ax=list(axes[:3]), shrink=0.8, location="left")
+        bar.set_label("scratch - torch in eps\nof the sum of magnitudes")
+        ax = axes[3]
+        labels = [f.label for f in FILTERS]
+        rows = np.arange(len(labels))
+        for k, (source, dtype, colour) in enumerate(
+            (
+                ("torch", "float64", TORCH),
+                ("torch", "float32", CLASSES[2]),
+                ("SciPy", "float64", THIRD),
+            )
+        ):
+            values = [errors[dtype][label][source] for label in labels]
+            ax.barh(rows + (k - 1) * 0.27, values, 0.27, color=colour, label=f"{source}, {dtype}")
+        ax.set_yticks(rows, labels, fontsize=8)
+        ax.invert_yaxis()
+        ax.set(
+            xlabel="largest difference from scratch, same unit",
+            title="Whole numbers: nothing; fractions: roundings",
+        )
+        ax.legend(fontsize=8, loc="upper right")
+        fig.suptitle("What is different between scratch and torch, pixel by pixel", fontsize=13)
+
+
+# What must hold whatever the picture
+
+
+def _laws(outcome: Outcome, x: Array) -> None:
+    step = np.zeros((10, 10))
+    step[:, 5:] = 1
+    answers = [(*both(step, k), third(step, k, 1, 1)) for k in (SOBEL_X, SOBEL_Y)]
+    expected = np.zeros((8, 8))
+    expected[:, 3:5] = 4
+    outcome.claim(
+        "an upright edge of height 1: Sobel's x answers 4 in two columns and 0 elsewhere, Sobel's "
+        "y, called weak by the guide, exactly 0 everywhere",
+        f"largest {max(map(np.max, answers[0])):g} and {max(np.abs(a).max() for a in answers[1]):g}",
+        all(np.array_equal(a, expected) for a in answers[0])
+        and not any(a.any() for a in answers[1]),
+    )
+    changes = {}
+    for f in (f for f in FILTERS if f.whole):
+        before, after = both(x, f.kernel), both(x + 40, f.kernel)
+        changes[f.label] = {
+            float(v) for a, b in zip(before, after, strict=True) for v in (b - a).flat
+        }
+    flat = [f.label for f in FILTERS if f.whole and f.kernel.sum() == 0]
+    outcome.claim(
+        "40 more grey values everywhere: kernels that sum to 0 do not notice, those that sum to 1 "
+        "pass the 40 on",
+        f"{', '.join(flat)}: no change; sharpen, emboss: {changes['sharpen'] | changes['emboss']}",
+        all(changes[label] == {40.0 if label not in flat else 0.0} for label in changes),
+    )
+    turned = [
+        np.array_equal(np.rot90(a), b)
+        for a, b in zip(both(x, SOBEL_X), both(np.rot90(x).copy(), -SOBEL_Y), strict=True)
+    ]
+    outcome.claim("turn the picture and the kernel, and the answer turns", f"{turned}", all(turned))
+    kernels = np.stack([f.kernel for f in FILTERS if f.kernel.shape == (3, 3)])[:, None]
+    together, _ = F.conv2d(x[None, None], kernels)
+    alone = [both(x, k[0])[0] for k in kernels]
+    outcome.claim(
+        f"{len(kernels)} kernels as output channels of one convolution answer as each does alone",
+        f"{np.abs(together[0] - np.stack(alone)).max():g} apart",
+        np.array_equal(together[0], np.stack(alone)),
+    )
+    bell = gaussian(13, 2.5)
+    row = np.sqrt(np.diag(bell))[None]
+    once = both(x, bell)
+    twice = [both(half, row.T)[i] for i, half in enumerate(both(x, row))]
+    off = max(apart(b, a) for a, b in zip(once, twice, strict=True)) / np.finfo(np.float64).eps
+    outcome.claim(
+        "a Gaussian of 13 x 13 is one along the rows and one along the columns: 26 products a pixel "
+        "for 169",
+        f"{off:.1f} eps apart",
+        off < 16,
+    )
+    every = both(x, bell)
+    strided = both(x, bell, stride=8)
+    same = [apart(b, a[::8, ::8]) for a, b in zip(every, strided, strict=True)]
+    outcome.claim(
+        "a stride of 8 gives every 8th of the answers",
+        f"{max(same) / np.finfo(np.float64).eps:.1f} eps apart",
+        max(same) < 16 * np.finfo(np.float64).eps,
+    )
+
+
+# Flipped or not
+
+
+def _flip(outcome: Outcome, out: Path, x: Array) -> None:
+    dot = np.zeros((13, 13))
+    dot[6, 6] = 1
+    answer = both(dot, LETTER)
+    flipped = both(dot, LETTER[::-1, ::-1])
+    convolved = signal.convolve2d(dot, LETTER, "valid")
+    h, w = LETTER.shape
+    around = slice(6 - h + 1, 7), slice(6 - w + 1, 7)
+    outcome.claim(
+        "a single bright pixel: convolution prints the kernel, what networks compute prints it "
+        "turned by half a turn",
+        f"{int(np.sum(convolved != answer[0]))} of {convolved.size} pixels differ",
+        all(np.array_equal(a[around], LETTER[::-1, ::-1]) for a in answer)
+        and np.array_equal(convolved[around], LETTER),
+    )
+    outcome.claim(
+        "with the kernel flipped beforehand conv2d is SciPy's convolve2d",
+        f"{max(np.abs(a - convolved).max() for a in flipped):g} apart",
+        all(np.array_equal(a, convolved) for a in flipped),
+    )
+    convolutions = {
+        f.label: signal.convolve2d(x, f.kernel, "valid")
+        for f in FILTERS
+        if f.kernel.shape == (3, 3) and f.dilation == 1
+    }
+    effects = {}
+    for f in (f for f in FILTERS if f.label in convolutions):
+        pair, other = both(x, f.kernel), convolutions[f.label]
+        if all(np.array_equal(a, other) for a in pair):
+            effects[f.label] = "none"
+        elif all(np.array_equal(a, -other) for a in pair):
+            effects[f.label] = "the sign"
+        else:
+            effects[f.label] = f"{np.mean(pair[0] != other):.0%} of the pixels"
+    outcome.numbers["what flipping changes"] = effects
+    outcome.claim(
+        "on the photograph flipping changes nothing of the Laplacian and sharpen, the sign of "
+        "Sobel's and the diagonal, and most pixels of emboss",
+        "; ".join(f"{k}: {v}" for k, v in effects.items()),
+        all(effects[k] == "none" for k in ("Laplacian", "sharpen"))
+        and all(effects[k] == "the sign" for k in ("Sobel, x", "Sobel, y", "diagonal"))
+        and float(np.mean(both(x, EMBOSS)[0] != convolutions["emboss"])) > 0.5,
+    )
+    part = x[:20, :30]
+    full = {"padding": (h - 1, w - 1)}
+    swapped = {"padding": (part.shape[0] - 1, part.shape[1] - 1)}
+    turned = [
+        np.array_equal(a[::-1, ::-1], b)
+        for a, b in zip(both(part, LETTER, **full), both(LETTER, part, **swapped), strict=True)
+    ]
+    commutes = np.array_equal(signal.convolve2d(part, LETTER), signal.convolve2d(LETTER, part))
+    outcome.claim(
+        "picture and kernel may be swapped in a convolution; here that turns the answer by half a "
+        "turn",
+        f"scratch, torch {turned}; SciPy's convolution unchanged {commutes}",
+        all(turned) and commutes,
+    )
+    path = out / "convolution_kernels_flip.png"
+    # A bit of roof, where light from above and from below look different.
+    row, column = x.shape[0] // 4, x.shape[1] // 3
+    cut = slice(row, row + 110), slice(column, column + 150)
+    panels = (
+        (LETTER, "the kernel", "gray"),
+        (answer[0][2:10, 2:10], "over a single bright pixel:\nwhat networks compute", "gray"),
+        (convolved[2:10, 2:10], "over the same:\na convolution", "gray"),
+        (both(x, EMBOSS)[0][cut], "emboss, not flipped", "photo"),
+        (
+            convolutions["emboss"][cut],
+            "emboss, flipped:\nthe light comes from the other side",
+            "photo",
+        ),
+    )
+    ratios = [1, 1, 1, 1.5, 1.5]
+    with figure(path, 1, 5, (16, 3.6), width_ratios=ratios, layout="compressed") as (fig, axes):
+        for ax, (image, title, kind) in zip(axes, panels, strict=True):
+            low, high = (0, 1) if kind == "gray" else (-150, 350)
+            ax.imshow(image, cmap="gray", vmin=low, vmax=high)
+            ax.grid(False)
+            ax.set(xticks=[], yticks=[], title=title)
+        fig.suptitle(
+            "Cross-correlation keeps the kernel as it is, convolution flips it", fontsize=13
+        )
+    outcome.figures.append(path)
+
+
+# How large the answer is
+
+
+def size_of(n: int, k: int, s: int, a: int, d: int) -> int:
+    """The formula."""
+    return (n + 2 * a - d * (k - 1) - 1) // s + 1
+
+
+def counted(n: int, k: int, s: int, a: int, d: int) -> int:
+    """How many places there are for a kernel of which no tap leaves the padded input."""
+    return sum(s * p + d * (k - 1) < n + 2 * a for p in range(n + 2 * a))
+
+
+def _derived() -> tuple[Callable[..., int], bool, sympy.Expr]:
+    """The formula from where the last window may start, and the padding that keeps the size.
+
+    Returns:
+        The derived size as a function of n, k, s, a, d; whether it is the formula; the padding at
+        stride 1.
+    """
+    n, k, s, d = sympy.symbols("n k s d", integer=True, positive=True)
+    a, p = sympy.symbols("a p", integer=True, nonnegative=True)
+    last_tap = s * p - a + d * (k - 1)
+    (last,) = sympy.solve(sympy.Eq(last_tap, n - 1 + a), p)  # on the last padded pixel
+    size = sympy.floor(last) + 1
+    formula = sympy.floor((n + 2 * a - d * (k - 1) - 1) / s) + 1
+    (keeps,) = sympy.solve(sympy.Eq((last + 1).subs(s, 1), n), a)
+    equal = sympy.simplify(sympy.expand(last - formula.args[1].args[0])) == 0
+    numbers = sympy.lambdify((n, k, s, a, d), size, "math")
+    return numbers, equal, keeps
+
+
+def _sizes(outcome: Outcome, out: Path, small: bool) -> None:
+    grid = itertools.product(
+        (1, 5, 6, 7) if small else (1, 4, 5, 6, 7, 12),
+        (1, 2, 3, 5),
+        (1, 2, 3),
+        (0, 1, 2),
+        (1, 2, 3),
+    )
+    cases = list(grid)
+    derived, is_formula, keeps = _derived()
+    fits = [c for c in cases if counted(*c) > 0]
+    wrong = []
+    for n, k, s, a, d in fits:
+        pair = both(np.ones((n, n)), np.ones((k, k)), stride=s, padding=a, dilation=d)
+        five = {size_of(n, k, s, a, d), counted(n, k, s, a, d), derived(n, k, s, a, d)}
+        if len(five | {size for y in pair for size in y.shape}) > 1:
+            wrong.append((n, k, s, a, d))
+    outcome.claim(
+        f"formula, count of the places, SymPy, scratch and torch give the same size in "
+        f"{len(fits)} cases",
+        f"{len(wrong)} differ",
+        not wrong and is_formula,
+    )
+    refused = [c for c in cases if counted(*c) == 0]
+    outcome.claim(
+        f"where there is no place for the kernel, in {len(refused)} cases, both refuse",
+        f"{sum(map(_refused, refused))} of {len(refused)}",
+        all(map(_refused, refused)),
+    )
+    odd = [c for c in fits if c[4] == 1 and (c[0] - c[1] + 2 * c[3]) % c[2]]
+    dilated = [c for c in fits if c[4] > 1 and (c[0] - c[1] + 2 * c[3]) // c[2] + 1 != counted(*c)]
+    outcome.numbers["the guide's formula"] = {
+        "cases": len(fits),
+        "no whole number": len(odd),
+        "wrong for a dilated kernel": len(dilated),
+    }
+    outcome.claim(
+        "without floor and dilation, as the guide prints it, the formula fails often",
+        f"{len(odd)} times no whole number, {len(dilated)} times wrong for dilation, of {len(fits)}",
+        bool(odd and dilated),
+    )
+    k, d = sympy.symbols("k d", integer=True, positive=True)
+    with warnings.catch_warnings():  # torch may copy the input for the odd zero
+        warnings.simplefilter("ignore", UserWarning)
+        kept = all(
+            y.shape == (6, 6)
+            for size, dilation in itertools.product((1, 2, 3, 5), (1, 2))
+            for y in both(np.ones((6, 6)), np.ones((size, size)), padding="same", dilation=dilation)
+        )
+    outcome.claim(
+        "at stride 1 the size is kept by d (k - 1) / 2 zeros on either side: no whole number for "
+        "an even kernel, whose odd zero 'same' puts at the end",
+        f"SymPy: {keeps}; 'same' keeps 6 x 6: {kept}",
+        sympy.simplify(keeps - d * (k - 1) / 2) == 0 and kept,
+    )
+    lines = [
+        "output size for n = 6, k = 3",
+        f"{'stride':>8}{'padding':>9}{'dilation':>10}{'formula':>9}{'counted':>9}{'scratch':>9}"
+        f"{'torch':>7}",
+    ]
+    for s, a, dilation in itertools.product((1, 2, 3), (0, 1), (1, 2)):
+        ours, theirs = both(
+            np.ones((6, 6)), np.ones((3, 3)), stride=s, padding=a, dilation=dilation
+        )
+        case = 6, 3, s, a, dilation
+        lines.append(
+            f"{s:8}{a:9}{dilation:10}{size_of(*case):9}{counted(*case):9}{len(ours):9}"
+            f"{len(theirs):7}"
+        )
+    outcome.text += "\n\n" + "\n".join(lines)
+    _seen(outcome, out)
+
+
+def _refused(case: tuple[int, int, int, int, int]) -> bool:
+    """Whether both sides refuse a kernel that does not fit."""
+    n, k, s, a, d = case
+    x, w, options = np.ones((1, 1, n, n)), np.ones((1, 1, k, k)), {"padding": a, "dilation": d}
+    refusals = 0
+    try:
+        F.conv2d(x, w, None, s, **options)
+    except ValueError:
+        refusals += 1
+    try:
+        torch.nn.functional.conv2d(torch.tensor(x), torch.tensor(w), None, s, **options)
+    except RuntimeError:
+        refusals += 1
+    return refusals == 2
+
+
+LAYOUTS = (
+    {"stride": 1, "padding": 0, "dilation": 1},
+    {"stride": 1, "padding": 1, "dilation": 1},
+    {"stride": 2, "padding": 0, "dilation": 1},
+    {"stride": 2, "padding": 1, "dilation": 1},
+    {"stride": 1, "padding": 2, "dilation": 2},
+    {"stride": 1, "padding": 0, "dilation": 2},
+)
+
+
+def _seen(outcome: Outcome, out: Path) -> None:
+    """How many windows see each pixel: what flows back to it through kernels of ones."""
+    path = out / "convolution_kernels_windows.png"
+    same, unseen = True, {}
+    with figure(path, 2, 3, (10.5, 8), layout="compressed") as (fig, axes):
+        for ax, options in zip(axes.flat, LAYOUTS, strict=True):
+            x, w = np.ones((1, 1, 6, 6)), np.ones((1, 1, 3, 3))
+            y, backward = F.conv2d(x, w, **options)
+            ours = backward(np.ones_like(y))[0][0, 0]
+            leaf = torch.tensor(x, requires_grad=True)
+            answer = torch.nn.functional.conv2d(leaf, torch.tensor(w), **options)
+            (dx,) = torch.autograd.grad(answer.sum(), leaf)
+            s, a, d = options.values()
+            places = itertools.product(range(y.shape[2]), range(3))
+            count = np.bincount([s * p + d * i + 2 - a for p, i in places], minlength=10)[2:8]
+            same &= np.array_equal(ours, np.outer(count, count))
+            same &= np.array_equal(ours, dx[0, 0].numpy())
+            unseen[f"stride {s}, padding {a}, dilation {d}"] = int(np.sum(ours == 0))
+            ax.imshow(ours, cmap="YlGnBu", vmin=0, vmax=12)
+            for (i, j), value in np.ndenumerate(ours):
+                colour = "white" if value > 7 else "black"
+                ax.text(j, i, f"{value:g}", ha="center", va="center", color=colour)
+            ax.grid(False)
+            ax.set(
+                xticks=[],
+                yticks=[],
+                title=f"{_name(options)}\n6 x 6 to {len(y[0, 0])} x {len(y[0, 0])}",
+            )
+        fig.suptitle("How many windows of 3 x 3 see each pixel: the edge is seen less", fontsize=13)
+    outcome.figures.append(path)
+    outcome.numbers["pixels of 6 x 6 that no window of 3 x 3 sees"] = unseen
+    lost = unseen["stride 2, padding 0, dilation 1"]
+    outcome.claim(
+        "what flows back through ones is the number of windows that see a pixel; at stride 2 "
+        "without padding the last row and column of 6 x 6 are never seen",
+        f"equal to the count: {same}; {lost} pixels unseen",
+        same and lost == 11,
+    )
+
+
+def _name(options: dict[str, int]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in options.items() if k != "dilation" or v > 1)
+
+
+# Learned instead of made
+
+LEARNED = {
+    "Sobel, x": SOBEL_X,
+    "Sobel, y": SOBEL_Y,
+    "Laplacian": LAPLACIAN,
+    "sharpen": SHARPEN,
+    "emboss": EMBOSS,
+    "box": np.full((3, 3), 1 / 9),
+}
+
+
+def _learn(outcome: Outcome, out: Path, x: Array, small: bool, seed: int) -> None:
+    """Both twins see bits of the photograph before and after filtering, and find the filters."""
+    rng = np.random.default_rng(seed)
+    n, side, steps, shown = 256, 16, 600, (0, 20, 100)
+    rows, columns = (rng.integers(0, size - side, n) for size in x.shape)
+    standard = (x - x.mean()) / x.std()
+    crops = np.stack(
+        [standard[i : i + side, j : j + side] for i, j in zip(rows, columns, strict=True)]
+    )[:, None]
+    kernels = np.stack(list(LEARNED.values()))[:, None]
+    targets, _ = F.conv2d(crops, kernels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        theirs = torch.nn.Conv2d(1, len(kernels), 3, bias=False)
+    twins = alike(nn.Conv2d(1, len(kernels), 3, bias=False), theirs)
+    pairs = twins.train(
+        "SGD",
+        {"lr": 0.3, "momentum": 0.95},
+        "mse_loss",
+        crops,
+        targets,
+        batch_stream(n, 32, steps, seed),
+    )
+    losses, snapshots = [], {}
+    for step in range(steps):
+        if step in shown:
+            snapshots[step] = twins.ours.weight.data.copy()
+        losses.append(next(pairs))
+    found = [twins.ours.weight.data, twins.theirs.weight.detach().numpy()]
+    snapshots[steps] = found[0]
+    off = [float(np.abs(w - kernels).max()) for w in found]
+    drift = apart(*zip(*losses, strict=True))
+    outcome.numbers["learned"] = {"steps": steps, "largest error": off, "twins apart": drift}
+    outcome.claim(
+        "from bits of the photograph before and after, a layer learns all six kernels: in both "
+        "packages every weight comes out right to 1e-4",
+        f"largest error {off[0]:.0e}, torch {off[1]:.0e}, after {steps} steps",
+        max(off) < 1e-4,
+    )
+    outcome.claim(
+        "the twins' losses agree all the way to 1e-12 of the first",
+        f"{drift:.0e} apart",
+        drift < 1e-12,
+    )
+    path = out / "convolution_kernels_learned.png"
+    with figure(path, 5, 6, (9.5, 8.6), layout="compressed") as (fig, axes):
+        stages = {**{f"step {s}": w for s, w in snapshots.items()}, "the target": kernels}
+        for row, (stage, weights) in zip(axes, stages.items(), strict=True):
+            for ax, label, w in zip(row, LEARNED, weights, strict=True):
+                top = float(np.abs(LEARNED[label]).max())
+                ax.imshow(w[0], cmap="RdBu_r", vmin=-top, vmax=top)
+                for (i, j), value in np.ndenumerate(w[0]):
+                    colour = "white" if abs(value) > 0.6 * top else "black"
+                    text = f"{value:.1f}" if label != "box" else f"{value:.2f}"
+                    text = text.replace("-0.0", "0.0") if float(text) == 0 else text
+                    ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
+                ax.grid(False)
+                ax.set(xticks=[], yticks=[])
+            row[0].set_ylabel(stage)
+        for ax, label in zip(axes[0], LEARNED, strict=True):
+            ax.set_title(label)
+        fig.suptitle(
+            "Six kernels, learned from bits of the photograph and what the kernels make of them",
+            fontsize=13,
+        )
+    outcome.figures.append(path)
+
+
+# How long it takes
+
+
+def four_loops(x: Array, w: Array) -> Array:
+    """Pictures, kernels, rows and columns one after the other.
+
+    Args:
+        x: (N, C, H, W).
+        w: (O, C, h, w).
+
+    Returns:
+        y (N, O, H - h + 1, W - w + 1).
+    """
+    height, width = w.shape[2:]
+    y = np.empty((len(x), len(w), x.shape[2] - height + 1, x.shape[3] - width + 1), x.dtype)
+    for n in range(y.shape[0]):
+        for o in range(y.shape[1]):
+            for i in range(y.shape[2]):
+                for j in range(y.shape[3]):
+                    y[n, o, i, j] = np.sum(w[o] * x[n, :, i : i + height, j : j + width])
+    return y
+
+
+def _time(outcome: Outcome, colour: Array, small: bool) -> None:
+    """Processor time of one thread each, forward only, on the same picture and kernels."""
+    x = np.ascontiguousarray(colour[None, :, :60, :80] if small else colour[None], np.float32) / 255
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(4, 3, 3, 3)).astype(np.float32)
+    tensors = torch.tensor(x), torch.tensor(w)
+    runs: dict[str, tuple[int, Callable[[], Any]]] = {
+        "four loops": (1, lambda: four_loops(x, w)),
+        "scratch": (15, lambda: F.conv2d(x, w)[0]),
+        "torch": (15, lambda: torch.nn.functional.conv2d(*tensors).numpy()),
+    }
+    seconds, answers = {}, {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            for name, (repeats, once) in runs.items():
+                taken = []
+                for _ in range(repeats):
+                    start = time.thread_time()
+                    answers[name] = once()
+                    taken.append(time.thread_time() - start)
+                seconds[name] = min(taken)  # what disturbs a run only ever makes it slower
+    finally:
+        torch.set_num_threads(threads)
+    times = {k: seconds["four loops"] / v for k, v in seconds.items()}
+    outcome.numbers["seconds, forward only, one thread, float32"] = {
+        "picture": list(x.shape),
+        "kernels": list(w.shape),
+        **seconds,
+    }
+    off = max(apart(answers["scratch"], answers[k]) for k in ("four loops", "torch"))
+    off /= float(np.finfo(np.float32).eps)
+    outcome.claim("four nested loops come to the same", f"{off:.1f} eps of float32 apart", off < 32)
+    outcome.claim(
+        "and are at least five times slower than either package, on the same picture",
+        f"{times['scratch']:.0f} times slower than scratch, {times['torch']:.0f} than torch; "
+        f"{seconds['four loops']:.2f} s, {1e3 * seconds['scratch']:.2f} ms, "
+        f"{1e3 * seconds['torch']:.2f} ms",
+        math.isfinite(off) and min(times["scratch"], times["torch"]) > 5,
+    )

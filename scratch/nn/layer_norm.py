@@ -1,0 +1,216 @@
+"""Layer normalisation: the features of each sample to mean 0 and variance 1.
+
+forward    mu = mean x     v = mean (x - mu)^2     n = (x - mu) / sqrt(v + eps)     y = g n + b
+backward   dn = dy g       db = sum dy             dg = sum dy n
+           dx = (dn - mean dn - n mean(dn n)) / sqrt(v + eps)
+shapes     x, y (..., *normalized_shape)   g, b normalized_shape    means over the last axes, sums
+           over the others
+torch      v is the biased one and eps stands under the root
+Source     Ba et al. 2016, arXiv:1607.06450
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from scratch import check
+from scratch.check import Array
+from scratch.nn.module import Module, Parameter, value
+from scratch.nn.op import Backward, op
+from scratch.nn.reduction import quiet
+
+
+@op
+@quiet
+def layer_norm(
+    input: Array,
+    normalized_shape: Sequence[int],
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> tuple[Array, Backward]:
+    """y = g (x - mu) / sqrt(v + eps) + b over the last axes.
+
+    Args:
+        input: x (..., *normalized_shape).
+        normalized_shape: sizes of the axes that are normalised.
+        weight: g of that shape, or None for 1.
+        bias: b of that shape, or None for 0.
+        eps: added to the variance.
+
+    Returns:
+        y of x's shape, and its backward: dy -> dx, dg, db.
+
+    Raises:
+        TypeError: if an array is not of the input's floating dtype.
+        ValueError: if a shape does not match.
+
+    Source: Ba et al. 2016.
+    """
+    x, shape = last_axes("layer_norm", input, normalized_shape)
+    g = of_shape("layer_norm", "weight", weight, x, shape)
+    b = of_shape("layer_norm", "bias", bias, x, shape)
+    eps = check.number("layer_norm", "eps", eps)
+
+    n, standardize_back = standardize(as_rows(x, shape), eps)
+    y = n.reshape(x.shape)
+    if g is not None:
+        y = y * g
+    if b is not None:
+        y = y + b if g is None else np.add(y, b, out=y)
+
+    def backward(dy: Array) -> Any:
+        dn = dy if g is None else dy * g
+        dx = standardize_back(dn.reshape(n.shape)).reshape(x.shape)
+        return with_learned(dx, dy.reshape(n.shape), n, g, b)
+
+    return y, backward
+
+
+def last_axes(
+    function: str, input: object, normalized_shape: Sequence[int]
+) -> tuple[Array, tuple[int, ...]]:
+    """The input and the shape that it must end in, checked."""
+    x = check.floating(function, "input", input)
+    if not isinstance(normalized_shape, Sequence) or not normalized_shape:
+        got = check.describe(normalized_shape)
+        check.refuse(function, "normalized_shape to be at least one size", got, TypeError)
+    shape = tuple(check.size(function, "normalized_shape", size) for size in normalized_shape)
+    if x.shape[-len(shape) :] != shape:
+        check.refuse(function, f"input of shape (..., {', '.join(map(str, shape))})", x.shape)
+    return x, shape
+
+
+def of_shape(
+    function: str, name: str, array: Array | None, like: Array, shape: tuple[int, ...]
+) -> Array | None:
+    """An optional argument of the input's dtype and of a shape, checked."""
+    if array is not None:
+        array = check.floating(function, name, array, like=like)
+        check.shape(function, name, array, shape)
+    return array
+
+
+def as_rows(x: Array, shape: tuple[int, ...]) -> Array:
+    """x (..., *shape) as (R, D)."""
+    return x.reshape(math.prod(x.shape[: x.ndim - len(shape)]), math.prod(shape))
+
+
+def standardize(x: Array, eps: float) -> tuple[Array, Callable[[Array], Array]]:
+    """n = (x - mu) / sqrt(v + eps) of each row, in a new array.
+
+    Args:
+        x: (R, D).
+        eps: added to the variance.
+
+    Returns:
+        n (R, D), and the map dn -> dx.
+    """
+    d = max(x.shape[1], 1)
+    ones = np.ones((x.shape[1], 1), x.dtype)
+    n = np.subtract(x, x @ ones / d, order="C")
+    n -= n @ ones / d  # what float32 leaves of x - mu where mu is large
+    inverse = 1 / np.sqrt(np.vecdot(n, n)[:, None] / d + eps)
+    n *= inverse
+
+    @quiet
+    def backward(dn: Array) -> Array:
+        dx: Array = n * (np.vecdot(dn, n)[:, None] / -d)
+        dx += dn
+        dx -= dn @ ones / d
+        dx *= inverse
+        return dx
+
+    return n, backward
+
+
+@quiet
+def with_learned(dx: Array, dy: Array, n: Array, g: Array | None, b: Array | None) -> Any:
+    """The gradients in order: dx, dg = sum dy n and db = sum dy over the rows, of those given."""
+    grads = [dx]
+    if g is not None:
+        grads.append(np.einsum("rd,rd->d", dy, n).reshape(g.shape))
+    if b is not None:
+        grads.append(dy.sum(axis=0).reshape(b.shape))
+    return tuple(grads) if len(grads) > 1 else dx
+
+
+class LayerNorm(Module):
+    """`layer_norm`.
+
+    Args:
+        normalized_shape: sizes of the last axes, or the size of the last one.
+        eps: added to the variance.
+        elementwise_affine: learn g and b.
+        bias: learn b, if `elementwise_affine`.
+        dtype: float32 or float64.
+
+    Shape:
+        (..., *normalized_shape) to the same.
+    """
+
+    # b is not in its own derivative nor in any other.
+    _unread = frozenset({"bias"})
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        self.normalized_shape = sizes("LayerNorm", normalized_shape)
+        self.eps = eps
+        check.number("LayerNorm", "eps", eps)
+        self.elementwise_affine = elementwise_affine
+        shape, biased = self.normalized_shape, elementwise_affine and bias
+        self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(shape, dtype)) if biased else None
+
+    def reset_parameters(self) -> None:
+        """Back to the start: g = 1, b = 0."""
+        restart(self.weight, self.bias)
+
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        """y = g (x - mu) / sqrt(v + eps) + b."""
+        y, norm_back = layer_norm(
+            input, self.normalized_shape, value(self.weight), value(self.bias), self.eps
+        )
+        return y, lambda dy: accumulate(norm_back(dy), self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
+
+
+def sizes(function: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """`normalized_shape` as a tuple of sizes."""
+    shape = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    if not shape:
+        check.refuse(function, "normalized_shape to be at least one size", normalized_shape)
+    return tuple(check.size(function, "normalized_shape", size) for size in shape)
+
+
+def accumulate(gradients: Any, *parameters: Parameter | None) -> Array:
+    """Add all gradients but the first to the parameters that there are; returns the first."""
+    learned = [p for p in parameters if p is not None]
+    dx: Array
+    dx, *dlearned = gradients if learned else (gradients,)
+    for parameter, gradient in zip(learned, dlearned, strict=True):
+        parameter.accumulate(gradient)
+    return dx
+
+
+def restart(weight: Parameter | None, bias: Parameter | None = None) -> None:
+    """g = 1 and b = 0."""
+    if weight is not None:
+        weight.data = np.ones_like(weight.data)
+    if bias is not None:
+        bias.data = np.zeros_like(bias.data)
