@@ -261,16 +261,33 @@ def test_a_constant_channel_is_zero_whatever_its_value() -> None:
 
 
 def test_many_values_far_off_in_float32() -> None:
-    """The error of the mean stays that of one rounding, where torch's grows with the values."""
+    """The error stays that of one rounding, where torch's grows with the number of values."""
     d = Draw("many", np.float32)
-    for shape in ((100_000, 2), (4, 3, 90, 80)):
+    for shape in ((100_000, 2), (30_000, 2, 8), (4, 3, 90, 80)):
         x = d.normal(*shape) + d.array(1e3)
-        y, back = F.batch_norm(x, None, None, training=True)
-        exact, exact_back = F.batch_norm(x.astype(np.float64), None, None, training=True)
         dy = d.normal(*shape)
-        assert close("y", y, exact.astype(np.float32), c=16).passed
-        true = exact_back(dy.astype(np.float64)).astype(np.float32)
-        assert close("dx", back(dy), true, c=16).passed
+        found = []
+        for dtype in (np.float32, np.float64):
+            stats = np.zeros(shape[1], dtype), np.ones(shape[1], dtype)
+            y, back = F.batch_norm(x.astype(dtype), *stats, training=True, momentum=1.0)
+            found.append([y, back(dy.astype(dtype)), *stats])
+        for what, mine, exact in zip(("y", "dx", "mean", "var"), *found, strict=True):
+            limit = 1 if what in ("mean", "var") else 8
+            comparison = close(what, mine, exact.astype(np.float32), c=limit)
+            assert comparison.passed, f"{shape}: {comparison}"
+
+
+def test_many_features_far_off_in_float32() -> None:
+    """The same of layer and group normalisation, whose mean torch rounds once more."""
+    d = Draw("features", np.float32)
+    x = d.normal(5, 20_000) + d.array(1e3)
+    exact = x.astype(np.float64)
+    for what, (y, _), (true, _) in (
+        ("layer", F.layer_norm(x, (20_000,)), F.layer_norm(exact, (20_000,))),
+        ("group", F.group_norm(x, 4), F.group_norm(exact, 4)),
+    ):
+        comparison = close(what, y, true.astype(np.float32), c=8)
+        assert comparison.passed, str(comparison)
 
 
 def test_an_interrupted_update_gives_momentum_and_mode_back() -> None:

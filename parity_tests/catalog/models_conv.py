@@ -81,10 +81,16 @@ BLOCKS = [
         torch_mobilenet_v2.InvertedResidual,
         source=SANDLER,
         c=1000,
-        entries=8,
+        entries=4,
         cases=(
             Case("shortcut", lambda d: Call(d.normal(3, 3, 5, 4)), init=Call(3, 3, 1, 6)),
             Case("no widening", lambda d: Call(d.normal(3, 4, 5, 4)), init=Call(4, 2, 1, 1)),
+            Case(
+                "beyond 6",
+                lambda d: Call(d.normal(3, 3, 5, 4, scale=10.0)),
+                init=Call(3, 3, 1, 2),
+                modes=("eval",),
+            ),
             Case("stride", lambda d: Call(d.normal(4, 3, 7, 6)), init=Call(3, 3, 2, 2)),
         ),
     ),
@@ -137,7 +143,7 @@ BLOCKS = [
         torch_efficientnet.MBConv,
         source=TAN,
         c=1000,
-        entries=8,
+        entries=2,
         cases=(
             Case("shortcut", lambda d: Call(d.normal(3, 8, 4, 5)), init=Call(2, 3, 1, 8, 8)),
             Case("no widening", lambda d: Call(d.normal(3, 8, 5, 4)), init=Call(1, 3, 1, 8, 4)),

@@ -9,6 +9,7 @@ from parity_tests.pitfalls import (
     linear_cross_entropy,
     loss,
     models,
+    models_conv,
     norm,
     optim,
     optim_elementwise,
@@ -41,5 +42,6 @@ FAMILIES = (
     rearrange,
     resize,
     models,
+    models_conv,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

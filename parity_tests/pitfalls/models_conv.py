@@ -51,8 +51,9 @@ class SpreadsAtOnce(ResNet):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for stage in (self.layer2, self.layer3, self.layer4):
-            first, *others = stage
-            for block in others:
+            blocks: list[Any] = list(stage)
+            first = blocks[0]
+            for block in blocks[1:]:
                 first.conv2.dilation = block.conv2.dilation
                 first.conv2.padding = block.conv2.padding
 
@@ -179,24 +180,23 @@ class CropsTheCorner(UNet):
             unet.crop = held
 
 
-class SkipComesSecond(UNet):
-    """What comes up stands before what waits: the halves of the first filters change places."""
+class Swapped(unet.DoubleConv):
+    """A DoubleConv that reads the second half of the channels first."""
 
     def forward(self, input: Array) -> tuple[Array, Backward]:
-        """As UNet's, on filters whose halves are exchanged."""
-        firsts = [merge[0].weight for merge in self.merge]  # type: ignore[index]
-        for weight in firsts:
-            weight.data = np.roll(weight.data, weight.shape[1] // 2, axis=1)
-        y, back = super().forward(input)
+        """As DoubleConv's."""
+        half = input.shape[1] // 2
+        y, back = super().forward(np.roll(input, half, axis=1))
+        return y, lambda dy: np.roll(back(dy), half, axis=1)
 
-        def backward(dy: Array) -> Array:
-            dx: Array = back(dy)
-            for weight in firsts:
-                half = weight.shape[1] // 2
-                weight.data, weight.grad = (np.roll(a, half, 1) for a in (weight.data, weight.grad))
-            return dx
 
-        return y, backward
+class SkipComesSecond(UNet):
+    """What comes up stands before what waits."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for merge in self.merge:
+            merge.__class__ = Swapped
 
 
 class AlignsCorners(DeepLabV3):
