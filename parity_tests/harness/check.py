@@ -301,8 +301,8 @@ def check_optimizer(
     results = []
     for step in range(50):
         if step == 25:
-            optimizer.param_groups[0]["lr"] *= 0.1
-            reference.param_groups[0]["lr"] *= 0.1
+            for group in (optimizer.param_groups[0], reference.param_groups[0]):
+                group["lr"] = 0.1 * group["lr"]  # a new one: torch may hold a tensor elsewhere
         for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
             missing = i == 1 and 10 <= step < 15
             gradient = draw.normal(*p.shape, scale=GRADIENT_SCALES[(step // 3) % 5])
@@ -367,8 +367,8 @@ def _minimize(
     first = 0.0  # loss: in its units the later ones are compared
     for step in range(1, 9):
         if step == 3:
-            optimizer.param_groups[0]["lr"] *= 0.5
-            reference.param_groups[0]["lr"] *= 0.5
+            for group in (optimizer.param_groups[0], reference.param_groups[0]):
+                group["lr"] = 0.5 * group["lr"]  # a new one: torch's state may hold the tensor
         loss, expected = (
             np.asarray(value, dtype)
             for value in (optimizer.step(closure), reference.step(torch_closure))
