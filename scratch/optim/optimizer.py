@@ -26,7 +26,7 @@ Group = dict[str, Any]
 State = dict[str, Any]
 Params = Iterable[Parameter] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Parameter]]
 
-BLOCK = 32_768  # elements: a block of each array of an update stays in the cache while it is needed
+BLOCK = 65_536  # elements: a block of each array of an update stays in the cache while it is needed
 
 
 class Optimizer:
