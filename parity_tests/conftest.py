@@ -4,11 +4,14 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from scratch.threads import set_num_threads
+
 
 def pytest_configure() -> None:
     """One thread on either side: two pools that wait by spinning slow each other down."""
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
+    set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from parity_tests.catalog import ENTRIES
-from parity_tests.harness.check import check
+from parity_tests.harness.check import check, first_difference
 from parity_tests.harness.entry import Entry
 from parity_tests.pitfalls import PITFALLS
 from parity_tests.pitfalls.entry import Pitfall
@@ -34,8 +34,4 @@ def test_names_are_unique() -> None:
 def test_mutant_is_caught(pitfall: Pitfall) -> None:
     """The entry passes as it is (test_twins_agree); with the mutant, a number must differ."""
     entry = next(e for e in ENTRIES if e.name == pitfall.entry)
-    results = check(dataclasses.replace(entry, scratch=pitfall.mutant), np.float64)
-    failed = [c for c in results if not c.passed]
-    assert any(not c.note or "instead of" not in c.note for c in failed), "the mutant passes"
-    crashed = [str(c) for c in failed if "Error:" in c.note]
-    assert len(crashed) < len(failed), f"the mutant does not run: {crashed[:2]}"
+    assert first_difference(dataclasses.replace(entry, scratch=pitfall.mutant)) is not None

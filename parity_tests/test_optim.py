@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.testing._internal.common_optimizers import OptimizerInput, optim_db
 
 import scratch
 import torch_ref.optim
 from parity_tests.harness.check import check
 from parity_tests.harness.compare import close
+from parity_tests.harness.database import ENGINE, optimizer_options
 from parity_tests.harness.entry import Optim
 from parity_tests.pitfalls.optim import PlainAdam
 from scratch.nn import Parameter
@@ -24,8 +22,6 @@ from scratch.optim.optimizer import BLOCK
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NAMES = ("SGD", "Adam", "AdamW")
-DATABASE: dict[str, Any] = {vars(info)["optim_cls"].__name__: info for info in optim_db}
-ENGINE = {"foreach", "fused", "capturable", "differentiable"}
 SHAPES = ((3, 4), (5,), (), (0, 2), (1,))
 SCALES = (1.0, 1e-7, 1e6, 0.0, 1e-3)
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -106,74 +102,32 @@ def assert_close(
     return worst
 
 
-def configurations() -> list[tuple[str, OptimizerInput]]:
-    return [
-        (name, config)
-        for name in NAMES
-        for config in DATABASE[name].optim_inputs_func(device="cpu")
-        if not ENGINE & config.kwargs.keys()
-    ]
-
-
-def ident(value: Any) -> str | None:
-    return value.desc.replace(" ", "-") if isinstance(value, OptimizerInput) else None
+def label(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{k}={v}" for k, v in value.items()) or "defaults"
+    return str(value)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("name", "config"), configurations(), ids=ident)
-def test_configuration_of_torchs_database(name: str, config: OptimizerInput, dtype: str) -> None:
-    """200 steps, the learning rate cut half way, against torch's loop and its default engine."""
-    options = config.kwargs
-    runs = [twins(name, options, dtype, foreach=engine) for engine in (False, None)]
-    *_, truth, exact = twins(name, options, "float64", foreach=False)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(name, options) for name in NAMES for options in optimizer_options(name)],
+    ids=label,
+)
+def test_two_hundred_steps_of_torchs_configurations(
+    name: str, options: dict[str, Any], dtype: str
+) -> None:
+    """The learning rate cut half way; in float32 against torch's loop in float64."""
+    ours, optimizer, theirs, reference = twins(name, options, dtype)
+    *_, truth, exact = twins(name, options, "float64")
     for step, drawn in enumerate(gradients(200, dtype)):
-        for ours, optimizer, theirs, reference in runs:
-            if step == 100:
-                for group in (optimizer.param_groups[0], reference.param_groups[0]):
-                    group["lr"] = 0.1 * float(group["lr"])
-            give(ours, theirs, drawn)
-            optimizer.step()
-            reference.step()
-        if step == 100:
-            exact.param_groups[0]["lr"] = 0.1 * float(exact.param_groups[0]["lr"])
+        give(ours, theirs, drawn)
         give(ours, truth, drawn)
-        exact.step()
-    for ours, _, theirs, _ in runs:
-        assert_close(ours, theirs, truth=truth if dtype == "float32" else None)
-
-
-def errors() -> list[tuple[str, OptimizerInput]]:
-    return [
-        (name, error.optimizer_error_input)
-        for name in NAMES
-        for error in DATABASE[name].optim_error_inputs_func("cpu", torch.float64)
-        if not ENGINE & error.optimizer_error_input.kwargs.keys()
-    ]
-
-
-def as_parameters(params: Any, made: dict[int, Parameter]) -> Any:
-    """torch's parameters, and collections of them, as ours; the same one becomes the same one."""
-    if isinstance(params, torch.Tensor):
-        return made.setdefault(id(params), Parameter(plain(params)))
-    if isinstance(params, dict):
-        return {k: as_parameters(v, made) for k, v in params.items()}
-    if isinstance(params, tuple | list):
-        return type(params)(as_parameters(v, made) for v in params)
-    return params
-
-
-@pytest.mark.parametrize(("name", "config"), errors(), ids=ident)
-def test_error_input_of_torchs_database(name: str, config: OptimizerInput) -> None:
-    given = [Parameter(np.zeros(2))] if config.params is None else config.params
-    with pytest.raises((ValueError, TypeError), match=rf"^{name}: expected .*, got "):
-        getattr(scratch.optim, name)(as_parameters(given, {}), **plain(config.kwargs))
-
-
-def test_database_is_what_is_relied_on() -> None:
-    """A torch release that moves it fails here, in one place."""
-    counts = [sum(name == n for n, _ in configurations()) for name in NAMES]
-    assert counts == [9, 5, 5], "torch's optim_db changed: look at its configurations"
-    assert [sum(name == n for n, _ in errors()) for name in NAMES] == [7, 10, 10]
+        for each in (optimizer, reference, exact):
+            if step == 100:
+                each.param_groups[0]["lr"] = 0.1 * float(each.param_groups[0]["lr"])
+            each.step()
+    assert_close(ours, theirs, truth=truth if dtype == "float32" else None)
 
 
 @pytest.mark.parametrize(
@@ -265,52 +219,6 @@ def test_groups_names_and_added_groups() -> None:
         assert group["param_names"] == other["param_names"]
         assert group["lr"] == other["lr"] and group["betas"] == other["betas"]
     assert optimizer.state_dict()["param_groups"][2]["params"] == [3, 4]
-
-
-OPTIONS = st.one_of(
-    st.builds(
-        lambda momentum, dampening, nesterov, **rest: (
-            "SGD",
-            {
-                **rest,
-                "momentum": momentum,
-                "dampening": 0 if nesterov and momentum else dampening,
-                "nesterov": nesterov and momentum > 0,
-            },
-        ),
-        momentum=st.sampled_from([0.0, 0.5, 0.9, 1.0]),
-        dampening=st.sampled_from([0.0, 0.3, 1.0]),
-        nesterov=st.booleans(),
-        lr=st.sampled_from([0.0, 1e-3, 0.1]),
-        weight_decay=st.sampled_from([0.0, 1e-3, 0.5]),
-        maximize=st.booleans(),
-    ),
-    st.builds(
-        lambda name, **rest: (name, rest),
-        name=st.sampled_from(["Adam", "AdamW"]),
-        lr=st.sampled_from([0.0, 1e-3, 0.3]),
-        betas=st.tuples(*[st.sampled_from([0.0, 0.4, 0.6, 0.9, 0.999])] * 2),
-        eps=st.sampled_from([1e-8, 1e-3, 1.0]),
-        weight_decay=st.sampled_from([0.0, 1e-2, 0.5]),
-        amsgrad=st.booleans(),
-        maximize=st.booleans(),
-    ),
-)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(chosen=OPTIONS, plan=st.lists(st.sampled_from([*SCALES, None]), min_size=1, max_size=12))
-def test_any_options_and_gradients(chosen: tuple[str, dict[str, Any]], plan: list[float]) -> None:
-    name, options = chosen
-    ours, optimizer, theirs, reference = twins(name, options, "float64")
-    rng = np.random.default_rng(0)
-    for scale in plan:
-        missing = scale is None
-        draws = [np.asarray(rng.standard_normal(shape)) for shape in SHAPES]
-        give(ours, theirs, [None if missing else np.asarray(scale * g) for g in draws])
-        optimizer.step()
-        reference.step()
-    assert_close(ours, theirs)
 
 
 def test_extremes_go_where_torchs_go() -> None:

@@ -10,26 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch.testing._internal.common_optimizers import OptimizerInput
 
 import scratch
 from parity_tests.harness.check import check
 from parity_tests.harness.compare import close
+from parity_tests.harness.database import ENGINE, optimizer_options
 from parity_tests.harness.entry import Optim
 from parity_tests.pitfalls import optim_elementwise as plain_optimizers
 from parity_tests.test_optim import (
-    DATABASE,
-    ENGINE,
-    SCALES,
     SHAPES,
     Array,
-    as_parameters,
     assert_close,
     give,
     gradients,
-    ident,
+    label,
     plain,
     starts,
     tensors,
@@ -56,19 +50,13 @@ FULL: dict[str, dict[str, Any]] = {
 # Beside torch
 
 
-def configurations() -> list[tuple[str, OptimizerInput]]:
-    return [
-        (name, config)
-        for name in NAMES
-        for config in DATABASE[name].optim_inputs_func(device="cpu")
-        if not ENGINE & config.kwargs.keys()
-    ]
+CONFIGURATIONS = [(name, options) for name in NAMES for options in optimizer_options(name)]
 
 
-@pytest.mark.parametrize(("name", "config"), configurations(), ids=ident)
-def test_thousand_steps_of_torchs_configurations(name: str, config: OptimizerInput) -> None:
+@pytest.mark.parametrize(("name", "options"), CONFIGURATIONS, ids=label)
+def test_thousand_steps_of_torchs_configurations(name: str, options: dict[str, Any]) -> None:
     """float64, against torch's loop, the learning rate cut half way."""
-    ours, optimizer, theirs, reference = twins(name, config.kwargs, "float64", foreach=False)
+    ours, optimizer, theirs, reference = twins(name, options, "float64", foreach=False)
     for step, drawn in enumerate(gradients(1000, "float64")):
         if step == 500:
             for group in (optimizer.param_groups[0], reference.param_groups[0]):
@@ -80,11 +68,11 @@ def test_thousand_steps_of_torchs_configurations(name: str, config: OptimizerInp
             assert_close(ours, theirs, c=16)
 
 
-@pytest.mark.parametrize(("name", "config"), configurations(), ids=ident)
-def test_torchs_configurations_in_float32(name: str, config: OptimizerInput) -> None:
+@pytest.mark.parametrize(("name", "options"), CONFIGURATIONS, ids=label)
+def test_torchs_configurations_in_float32(name: str, options: dict[str, Any]) -> None:
     """200 steps; the truth is torch's loop in float64."""
-    ours, optimizer, theirs, reference = twins(name, config.kwargs, "float32", foreach=False)
-    *_, truth, exact = twins(name, config.kwargs, "float64", foreach=False)
+    ours, optimizer, theirs, reference = twins(name, options, "float32", foreach=False)
+    *_, truth, exact = twins(name, options, "float64", foreach=False)
     for step, drawn in enumerate(gradients(200, "float32")):
         if step == 100:
             for other in (optimizer, reference, exact):
@@ -95,29 +83,6 @@ def test_torchs_configurations_in_float32(name: str, config: OptimizerInput) -> 
             other.step()
     assert all(p.data.dtype == np.float32 for p in ours)
     assert_close(ours, theirs, truth=truth)
-
-
-def errors() -> list[tuple[str, OptimizerInput]]:
-    return [
-        (name, error.optimizer_error_input)
-        for name in NAMES
-        for error in DATABASE[name].optim_error_inputs_func("cpu", torch.float64)
-        if not ENGINE & error.optimizer_error_input.kwargs.keys()
-    ]
-
-
-@pytest.mark.parametrize(("name", "config"), errors(), ids=ident)
-def test_error_input_of_torchs_database(name: str, config: OptimizerInput) -> None:
-    params = [Parameter(np.zeros(2))] if config.params is None else config.params
-    with pytest.raises((ValueError, TypeError), match=rf"^{name}: expected .*, got "):
-        getattr(scratch.optim, name)(as_parameters(params, {}), **plain(config.kwargs))
-
-
-def test_database_is_what_is_relied_on() -> None:
-    """A torch release that moves it fails here, in one place."""
-    counts = [sum(name == n for n, _ in configurations()) for name in NAMES]
-    assert counts == [7, 5, 7, 6, 8, 5, 7, 6], "torch's optim_db changed"
-    assert [sum(name == n for n, _ in errors()) for name in NAMES] == [7, 7, 7, 7, 7, 7, 8, 8]
 
 
 def bowl(p: Array) -> Array:
@@ -347,77 +312,6 @@ def test_none_is_skipped_and_zero_is_not(name: str) -> None:
             moved = not np.array_equal(after[0][0], before[0][0])
             assert moved == (name != "Rprop")  # which rests where the gradient is 0
         assert_close(ours, theirs, c=16)
-
-
-OPTIONS: dict[str, dict[str, list[Any]]] = {
-    "ASGD": {
-        "lambd": [0.0, 1e-4, 0.5],
-        "alpha": [0.0, 0.75, 1.0],
-        "t0": [-1, 0, 2.5, 5, 1e6],
-    },
-    "Rprop": {
-        "etas": [(0.5, 1.2), (0.1, 3.0), (0.99, 1.01)],
-        "step_sizes": [(1e-6, 50), (0.0, 0.01), (0.05, 1.0)],
-    },
-    "Adagrad": {
-        "lr_decay": [0, 0.1, 5.0],
-        "initial_accumulator_value": [0, 0.1, 1e6],
-        "eps": [1e-10, 1e-3, 1.0],
-    },
-    "Adadelta": {"rho": [0.0, 0.5, 0.9, 1.0], "eps": [1e-6, 1e-3, 1.0]},
-    "RMSprop": {
-        "alpha": [0.9, 0.99],  # centered, v - m^2 of similar gradients is alpha^t of v: it cancels
-        "eps": [1e-8, 1e-3, 1.0],
-        "momentum": [0, 0.5, 0.9],
-        "centered": [False, True],
-    },
-    "Adamax": {"betas": [(0.9, 0.999), (0.0, 0.5), (0.4, 0.9)], "eps": [1e-8, 1e-3, 1.0]},
-    "NAdam": {
-        "betas": [(0.9, 0.999), (0.0, 0.5), (0.4, 0.9)],
-        "eps": [1e-8, 1e-3, 1.0],
-        "momentum_decay": [0.0, 4e-3, 1.0],
-        "decoupled_weight_decay": [False, True],
-    },
-    "RAdam": {
-        "betas": [(0.9, 0.999), (0.0, 0.8), (0.4, 0.5)],
-        "eps": [1e-8, 1e-3, 1.0],
-        "decoupled_weight_decay": [False, True],
-    },
-}
-
-
-@st.composite
-def chosen_options(draw: Any) -> tuple[str, dict[str, Any]]:
-    name = draw(st.sampled_from(NAMES))
-    given: dict[str, list[Any]] = {"lr": [0.0, 1e-3, 0.3], "maximize": [False, True]}
-    given |= OPTIONS[name]
-    if name != "Rprop":
-        given["weight_decay"] = [0.0, 1e-2, 0.5]
-    return name, {key: draw(st.sampled_from(values)) for key, values in given.items()}
-
-
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(chosen=chosen_options(), plan=st.lists(st.sampled_from([*SCALES, None, "lr"]), max_size=12))
-def test_any_options_and_gradients(chosen: tuple[str, dict[str, Any]], plan: list[Any]) -> None:
-    """Gradients of any scale, zero or none, and changes of lr, in any order."""
-    name, options = chosen
-    ours, optimizer, theirs, reference = twins(name, options, "float64", foreach=False)
-    rng = np.random.default_rng(0)
-    # A parameter that comes from far away has the error of there.
-    largest = [float(np.max(np.abs(p.data), initial=0)) for p in ours]
-    for scale in plan:
-        if scale == "lr":
-            optimizer.param_groups[0]["lr"] *= 0.5
-            reference.param_groups[0]["lr"] *= 0.5
-            continue
-        draws = [np.asarray(rng.standard_normal(shape)) for shape in SHAPES]
-        give(ours, theirs, [None if scale is None else np.asarray(scale * g) for g in draws])
-        optimizer.step()
-        reference.step()
-        for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
-            largest[i] = max(largest[i], float(np.max(np.abs(p.data), initial=0)))
-            comparison = close(f"parameter {i}", p.data, plain(q), c=64, at_least=largest[i])
-            assert comparison.passed, str(comparison)
 
 
 def test_extremes_go_where_torchs_go() -> None:

@@ -12,21 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim._muon import _zeropower_via_newtonschulz
-from torch.testing._internal.common_optimizers import OptimizerInput
 
 import scratch
 import torch_ref.optim
 from parity_tests.catalog.optim_matrix import ENTRIES
 from parity_tests.harness.check import check
 from parity_tests.harness.compare import close
+from parity_tests.harness.database import optimizer_options
 from parity_tests.pitfalls import optim_matrix as plain_optimizers
 from parity_tests.test_optim import (
-    DATABASE,
     SCALES,
     Array,
-    as_parameters,
     assert_close,
-    ident,
+    label,
     plain,
     scalars,
     tensors,
@@ -111,24 +109,10 @@ def sparse_tensor(ids: Array, rows: Array, like: torch.Tensor) -> torch.Tensor:
     return torch.sparse_coo_tensor(index, values, like.shape, check_invariants=True)
 
 
-# torch's database
+# Long runs
 
 
-def configurations() -> list[tuple[str, OptimizerInput]]:
-    return [
-        (name, config)
-        for name in NAMES
-        for config in DATABASE[name].optim_inputs_func(device="cpu")
-        if not ENGINE & config.kwargs.keys()
-    ]
-
-
-def doubled(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A learning rate in a tensor in float64: torch multiplies in its dtype, so float32 rounds."""
-    return {k: v.double() if isinstance(v, torch.Tensor) else v for k, v in options.items()}
-
-
-RUNS = [(name, doubled(c.kwargs)) for name, c in configurations() if name != "LBFGS"]
+RUNS = [(n, options) for n in NAMES if n != "LBFGS" for options in optimizer_options(n)]
 RUNS += list(FULL.items())
 RUNS += [
     (entry.name, dict(options))
@@ -136,12 +120,6 @@ RUNS += [
     if entry.name in ("Lion", "LAMB", "LARS")
     for options in entry.options
 ]
-
-
-def label(value: Any) -> str:
-    if isinstance(value, dict):
-        return ",".join(f"{k}={v}" for k, v in value.items()) or "defaults"
-    return str(value)
 
 
 @pytest.mark.parametrize(("name", "options"), RUNS, ids=label)
@@ -183,42 +161,6 @@ def test_float32(name: str, options: dict[str, Any]) -> None:
         for found, side in zip(off, (mine.data, plain(its)), strict=True):
             found.append(float(np.max(np.abs(side - exactly), initial=0)) / scale)
     assert max(off[0]) <= 4 * max(off[1]) + 4, off
-
-
-def errors() -> list[tuple[str, OptimizerInput]]:
-    return [
-        (name, error.optimizer_error_input)
-        for name in NAMES
-        for error in DATABASE[name].optim_error_inputs_func("cpu", torch.float64)
-        if not ENGINE & error.optimizer_error_input.kwargs.keys()
-    ]
-
-
-def is_ordinary(params: Any) -> bool:
-    """Whether a parameter is dense and real: all others `Parameter` itself refuses."""
-    if isinstance(params, torch.Tensor):
-        return not params.is_sparse and not params.is_complex()
-    parts = [params["params"]] if isinstance(params, dict) else params
-    return isinstance(params, str) or params is None or all(is_ordinary(part) for part in parts)
-
-
-@pytest.mark.parametrize(("name", "config"), errors(), ids=ident)
-def test_error_input_of_torchs_database(name: str, config: OptimizerInput) -> None:
-    params = [Parameter(np.zeros((2, 2)))] if config.params is None else config.params
-    ordinary = config.params is None or is_ordinary(params)
-    raised = (ValueError, TypeError)
-    with pytest.raises(raised, match=rf"^{name if ordinary else 'Parameter'}: expected .*, got "):
-        if ordinary:
-            getattr(scratch.optim, name)(as_parameters(params, {}), **plain(config.kwargs))
-        else:
-            Parameter(np.zeros(3, np.complex64))
-
-
-def test_database_is_what_is_relied_on() -> None:
-    """A torch release that moves it fails here, in one place."""
-    counts = [sum(name == n for n, _ in configurations()) for name in NAMES]
-    assert counts == [5, 7, 5, 4], "torch's optim_db changed: look at its configurations"
-    assert [sum(name == n for n, _ in errors()) for name in NAMES] == [10, 9, 6, 10]
 
 
 # State
@@ -370,7 +312,7 @@ def lbfgs_twins(
     return p, (optimizer, closure), q, (reference, torch_closure), calls
 
 
-LBFGS_OPTIONS = [doubled(config.kwargs) for name, config in configurations() if name == "LBFGS"]
+LBFGS_OPTIONS = optimizer_options("LBFGS")
 LBFGS_OPTIONS += [
     {"line_search_fn": "strong_wolfe", "max_iter": 3, "history_size": 2},
     {"line_search_fn": "strong_wolfe", "lr": 0.1, "max_eval": 7},
@@ -727,76 +669,6 @@ def test_sparse_gradient_of_a_group_that_came_later() -> None:
 
 
 # Limits
-
-
-DRAWS = st.one_of(
-    st.builds(
-        lambda **options: ("Adafactor", options),
-        lr=st.sampled_from([0.0, 1e-2, 0.3]),
-        beta2_decay=st.sampled_from([0.0, -0.8, -1.0, -3.0]),
-        eps=st.sampled_from([(None, 1e-3), (1e-3, 1.0), (1e-10, 0.0)]),
-        d=st.sampled_from([1.0, 1.5, 10.0]),
-        weight_decay=st.sampled_from([0.0, 0.5]),
-        maximize=st.booleans(),
-    ),
-    st.builds(
-        lambda **options: ("Muon", options),
-        lr=st.sampled_from([0.0, 1e-3, 0.05]),
-        momentum=st.sampled_from([0.0, 0.3, 0.95]),
-        weight_decay=st.sampled_from([0.0, 0.5]),
-        nesterov=st.booleans(),
-        ns_steps=st.sampled_from([0, 1, 5]),
-        adjust_lr_fn=st.sampled_from([None, "original", "match_rms_adamw"]),
-    ),
-    st.builds(
-        lambda **options: ("SparseAdam", options),
-        lr=st.sampled_from([1e-3, 0.3]),
-        betas=st.tuples(*[st.sampled_from([0.0, 0.4, 0.6, 0.999])] * 2),
-        eps=st.sampled_from([1e-8, 1.0]),
-        maximize=st.booleans(),
-    ),
-    st.builds(
-        lambda **options: ("Lion", options),
-        lr=st.sampled_from([0.0, 1e-3, 0.3]),
-        betas=st.tuples(*[st.sampled_from([0.0, 0.4, 0.6, 0.99])] * 2),
-        weight_decay=st.sampled_from([0.0, 0.5]),
-        maximize=st.booleans(),
-    ),
-    st.builds(
-        lambda **options: ("LAMB", options),
-        lr=st.sampled_from([0.0, 1e-3, 0.3]),
-        betas=st.tuples(*[st.sampled_from([0.0, 0.4, 0.6, 0.999])] * 2),
-        eps=st.sampled_from([1e-8, 1e-3, 1.0]),
-        weight_decay=st.sampled_from([0.0, 0.5]),
-        maximize=st.booleans(),
-    ),
-    st.builds(
-        lambda **options: ("LARS", options),
-        lr=st.sampled_from([0.0, 0.1, 1.0]),
-        momentum=st.sampled_from([0.0, 0.5, 0.9]),
-        weight_decay=st.sampled_from([0.0, 0.5]),
-        trust_coefficient=st.sampled_from([1e-3, 0.1]),
-        maximize=st.booleans(),
-    ),
-)
-
-
-@settings(max_examples=120, deadline=None, derandomize=True)
-@given(chosen=DRAWS, plan=st.lists(st.sampled_from([*SCALES, None]), min_size=1, max_size=12))
-def test_any_options_and_gradients(chosen: tuple[str, dict[str, Any]], plan: list[float]) -> None:
-    name, options = chosen
-    ours, optimizer, theirs, reference = twins(name, options, "float64")
-    rng = np.random.default_rng(0)
-    for scale in plan:
-        drawn: list[Drawn] = []
-        for shape in SHAPES[name]:
-            g = np.asarray((scale or 0.0) * rng.standard_normal(shape))
-            ids = rng.integers(0, shape[0], 3 if shape[0] else 0) if shape else None
-            drawn.append((ids, g[ids]) if name == "SparseAdam" and ids is not None else g)
-        give(ours, theirs, [None] * len(drawn) if scale is None else drawn)
-        optimizer.step()
-        reference.step()
-    assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["Adafactor", "Lion", "LAMB", "LARS"])

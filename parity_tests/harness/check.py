@@ -46,38 +46,60 @@ def check(entry: Entry, dtype: Any = np.float64, device: str = "cpu") -> list[Co
         dtype: float64 or float32.
         device: where the torch side runs.
     """
-    dtype = np.dtype(dtype)
-    results: list[Comparison] = []
-    runs: list[tuple[str, Callable[[], list[Comparison]]]] = []
+    return [c for run in _runs(entry, np.dtype(dtype), device) for c in run()]
+
+
+def first_difference(entry: Entry) -> Comparison | None:
+    """The first number in float64 that is not torch's; None if all are.
+
+    For mutants: an exception is no difference, for a mutant that does not run proves nothing. The
+    quick comparisons of all cases come first, most mutants fall there.
+    """
+    for thorough in (False, True):
+        for run in _runs(entry, np.dtype(np.float64), "cpu", thorough):
+            for c in run():
+                if not c.passed and "Error:" not in c.note and "instead of" not in c.note:
+                    return c
+    return None
+
+
+def _runs(
+    entry: Entry, dtype: np.dtype[Any], device: str, thorough: bool = True
+) -> Iterator[Callable[[], list[Comparison]]]:
+    """What there is to run of an entry, each part with its label; errors become comparisons."""
+    parts: list[tuple[str, Callable[[], list[Comparison]]]] = []
     if isinstance(entry, Optim):
         for options in entry.options:
             text = ", ".join(f"{k}={v}" for k, v in options.items()) or "defaults"
-            runs.append((text, partial(check_optimizer, entry, dict(options), dtype, device)))
+            parts.append((text, partial(check_optimizer, entry, dict(options), dtype, device)))
     elif isinstance(entry, Schedule):
         for drive in entry.runs:
             label = run_label(drive)
-            runs.append((label, partial(check_schedule, entry, drive, dtype, device)))
+            parts.append((label, partial(check_schedule, entry, drive, dtype, device)))
     elif isinstance(entry, Routine):
         for name, script in entry.scripts.items():
-            runs.append((name, partial(check_routine, entry, name, script, dtype, device)))
+            parts.append((name, partial(check_routine, entry, name, script, dtype, device)))
     elif isinstance(entry, Layer):
         for case in entry.cases:
             if case.seeded and device != "cpu":  # other devices draw from other generators
                 continue
             for mode in case.modes:
                 label = f"{case.name}, {mode}"
-                runs.append((label, partial(check_layer, entry, case, mode, dtype, device)))
+                part = partial(check_layer, entry, case, mode, dtype, device, thorough)
+                parts.append((label, part))
     else:
         for case in entry.cases:
-            runs.append((case.name, partial(check_op, entry, case, dtype, device)))
-    for label, run in runs:
+            parts.append((case.name, partial(check_op, entry, case, dtype, device, thorough)))
+
+    def labelled(label: str, part: Callable[[], list[Comparison]]) -> list[Comparison]:
         try:
             with strict_warnings():
-                found = run()
+                found = part()
         except Exception as error:
             found = [Comparison("run", np.inf, 0, note=f"{type(error).__name__}: {error}")]
-        results += [dataclasses.replace(c, what=f"[{label}] {c.what}") for c in found]
-    return results
+        return [dataclasses.replace(c, what=f"[{label}] {c.what}") for c in found]
+
+    return (partial(labelled, *part) for part in parts)
 
 
 @contextmanager
@@ -309,8 +331,8 @@ def check_optimizer(
     results = []
     for step in range(50):
         if step == 25:
-            optimizer.param_groups[0]["lr"] *= 0.1
-            reference.param_groups[0]["lr"] *= 0.1
+            for group in (optimizer.param_groups[0], reference.param_groups[0]):
+                group["lr"] = 0.1 * group["lr"]  # a new one: torch may hold a tensor elsewhere
         for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
             missing = i == 1 and 10 <= step < 15
             gradient = draw.normal(*p.shape, scale=GRADIENT_SCALES[(step // 3) % 5])
@@ -375,8 +397,8 @@ def _minimize(
     first = 0.0  # loss: in its units the later ones are compared
     for step in range(1, 9):
         if step == 3:
-            optimizer.param_groups[0]["lr"] *= 0.5
-            reference.param_groups[0]["lr"] *= 0.5
+            for group in (optimizer.param_groups[0], reference.param_groups[0]):
+                group["lr"] = 0.5 * group["lr"]  # a new one: torch's state may hold the tensor
         loss, expected = (
             np.asarray(value, dtype)
             for value in (optimizer.step(closure), reference.step(torch_closure))

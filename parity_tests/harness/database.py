@@ -1,13 +1,15 @@
 """PyTorch's own test databases, driven against `scratch`.
 
 The torch wheel ships the samples that PyTorch tests itself with: `module_db` (constructor and
-forward arguments of torch.nn's modules, and arguments that must be refused) and `op_db` (arguments
-of torch.nn.functional's functions). They are private and move between releases; this file is the
-only one that touches them.
+forward arguments of torch.nn's modules, and arguments that must be refused), `op_db` (arguments
+of torch.nn.functional's functions) and `optim_db` (options of torch.optim's optimizers, and inputs
+that must be refused). They are private and move between releases; this file is the only one that
+touches them.
 """
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -16,17 +18,25 @@ import numpy as np
 import torch
 
 import scratch
+from parity_tests.catalog import ENTRIES
 from parity_tests.harness import twin
-from parity_tests.harness.check import TORCH_DTYPE, check_layer, check_op, strict_warnings
+from parity_tests.harness.check import (
+    TORCH_DTYPE,
+    check_layer,
+    check_op,
+    check_optimizer,
+    strict_warnings,
+)
 from parity_tests.harness.compare import Comparison
 from parity_tests.harness.draw import Draw, same_draws
-from parity_tests.harness.entry import Call, Case, Const, Layer, Op
+from parity_tests.harness.entry import Call, Case, Const, Layer, Op, Optim
 from scratch.nn import functional as F
 from scratch.random import Generator
 
 try:
     from torch.testing._internal.common_methods_invocations import op_db
     from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
+    from torch.testing._internal.common_optimizers import optim_db
 except ImportError as error:  # pragma: no cover
     raise ImportError(
         f"PyTorch's test databases are not where torch 2.13 keeps them "
@@ -49,6 +59,9 @@ CANCELS = {
 }
 # op_db seeds torch with this before every call of an op that draws.
 DATABASE_SEED = 42
+# Options by which torch picks an engine; they change no result and are no arguments here.
+ENGINE = {"foreach", "fused", "capturable", "differentiable"}
+OPTIMIZERS: dict[str, Any] = {vars(info)["optim_cls"].__name__: info for info in optim_db}
 
 
 @dataclass
@@ -301,6 +314,100 @@ def _own_statistics(
         if bound.arguments.get(name) is not None:
             bound.arguments[name] = bound.arguments[name].copy()
     return bound.args, bound.kwargs
+
+
+def optimizer_options(name: str) -> list[dict[str, Any]]:
+    """Every configuration of one optimizer that is about numbers: on the CPU all of them are.
+
+    A learning rate in a tensor is given in float64: torch multiplies in its dtype.
+    """
+    inputs = [config.kwargs for config in OPTIMIZERS[name].optim_inputs_func(device="cpu")]
+    return [
+        {k: v.double() if isinstance(v, torch.Tensor) else v for k, v in options.items()}
+        for options in inputs
+        if not ENGINE & options.keys()
+    ]
+
+
+def _with_numbers(optimizer: Callable[..., Any]) -> Callable[..., Any]:
+    """Scratch's class, given a number where torch was given a tensor."""
+
+    def make(parameters: Any, **options: Any) -> Any:
+        plain = {k: v.item() if isinstance(v, torch.Tensor) else v for k, v in options.items()}
+        return optimizer(parameters, **plain)
+
+    return make
+
+
+@strict_warnings()
+def run_optimizer(name: str, dtype: Any) -> Tally:
+    """Every configuration of one optimizer, as the catalog runs its own: parameters and state."""
+    entry = next(e for e in ENTRIES if isinstance(e, Optim) and e.name == name)
+    entry = dataclasses.replace(entry, scratch=_with_numbers(entry.scratch))
+    tally = Tally(name)
+    for number, options in enumerate(optimizer_options(name)):
+        run = partial(check_optimizer, entry, options, np.dtype(dtype), "cpu")
+        _count(tally, number, run)
+    return tally
+
+
+def optimizer_errors(name: str) -> tuple[list[Any], dict[str, str]]:
+    """The inputs that torch refuses, and by description those left out with the reason."""
+    kept, left_out = [], {}
+    for error in OPTIMIZERS[name].optim_error_inputs_func("cpu", torch.float64):
+        sample = error.optimizer_error_input
+        engines = ENGINE & sample.kwargs.keys()
+        if engines:
+            left_out[sample.desc] = f"{', '.join(engines)} is no argument here"
+        elif any(p.is_sparse for p in _tensors_in(sample.params)):
+            left_out[sample.desc] = "a parameter is a NumPy array, which is never sparse"
+        else:
+            kept.append(sample)
+    return kept, left_out
+
+
+def _tensors_in(params: Any) -> list[torch.Tensor]:
+    if isinstance(params, torch.Tensor):
+        return [params]
+    if isinstance(params, Mapping):
+        return _tensors_in(params["params"])
+    if isinstance(params, tuple | list):
+        return [tensor for part in params for tensor in _tensors_in(part)]
+    return []
+
+
+def run_optimizer_errors(name: str) -> Tally:
+    """Every input that torch refuses must be refused with ValueError or TypeError.
+
+    Whatever the reason, before anything changes: what torch refuses in the first step (complex
+    parameters) is refused when the parameter is made, and what it only warns of (one twice) too.
+    """
+    tally = Tally(name)
+    for number, sample in enumerate(optimizer_errors(name)[0]):
+        made: dict[int, scratch.nn.Parameter] = {}
+
+        def ours(params: Any, made: dict[int, scratch.nn.Parameter] = made) -> Any:
+            """The same tensor becomes the same parameter."""
+            if isinstance(params, torch.Tensor):
+                if id(params) not in made:
+                    made[id(params)] = scratch.nn.Parameter(twin.numpy(params).copy())
+                return made[id(params)]
+            if isinstance(params, Mapping):
+                return {k: ours(v) for k, v in params.items()}
+            return type(params)(map(ours, params)) if isinstance(params, tuple | list) else params
+
+        tally.ran += 1
+        try:
+            params = sample.params
+            given = [scratch.nn.Parameter(np.zeros((2, 2)))] if params is None else ours(params)
+            getattr(scratch.optim, name)(given, **twin.to_arrays(sample.kwargs))
+        except (ValueError, TypeError) as error:
+            message = str(error)
+            if not message.startswith((f"{name}: expected ", "Parameter: expected ")):
+                tally.failures.append(f"error input {number} ({sample.desc}): {message}")
+        else:
+            tally.failures.append(f"error input {number} ({sample.desc}): accepted")
+    return tally
 
 
 def _on_torch(function: Callable[..., Any]) -> Callable[..., Any]:

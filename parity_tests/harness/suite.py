@@ -9,7 +9,7 @@ import numpy as np
 
 from parity_tests.catalog import ENTRIES, FAMILIES
 from parity_tests.harness import database
-from parity_tests.harness.check import check
+from parity_tests.harness.check import check, first_difference
 from parity_tests.harness.compare import Comparison
 from parity_tests.harness.entry import Entry
 from parity_tests.harness.report import Row
@@ -74,9 +74,8 @@ def pitfall_job(pitfall: Pitfall) -> Job:
 
     def compare() -> list[Comparison]:
         entry = next(e for e in ENTRIES if e.name == pitfall.entry)
-        results = check(dataclasses.replace(entry, scratch=pitfall.mutant), np.float64)
-        caught = any(not c.passed for c in results)
-        note = "" if caught else "the other convention passes unnoticed"
+        difference = first_difference(dataclasses.replace(entry, scratch=pitfall.mutant))
+        note = "" if difference else "the other convention passes unnoticed"
         return [Comparison("mutant caught", 0, 0, note=note)]
 
     return Job(

@@ -11,14 +11,18 @@ from contextlib import contextmanager
 import torch
 from threadpoolctl import threadpool_limits
 
+from scratch.threads import get_num_threads, set_num_threads
+
 
 @contextmanager
 def equal_threads(n: int) -> Iterator[None]:
-    """Give NumPy's BLAS and torch `n` threads each while the block runs."""
-    before = torch.get_num_threads()
+    """Give NumPy's BLAS, scratch's elementwise work and torch `n` threads while the block runs."""
+    before, ours = torch.get_num_threads(), get_num_threads()
     torch.set_num_threads(n)
+    set_num_threads(n)
     try:
         with threadpool_limits(n, user_api="blas"):
             yield
     finally:
         torch.set_num_threads(before)
+        set_num_threads(ours)

@@ -1,22 +1,38 @@
 """Long chains of elementwise operations, piece by piece: what lies in between stays in cache."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
 
 from scratch.check import Array
+from scratch.threads import for_each
 
-BLOCK = 2**15  # entries: 128 kB in float32
+BLOCK = 2**17  # entries: half a megabyte in float32
 
 
-def blocks(*arrays: Array) -> Iterator[list[Array]]:
-    """The same pieces of several arrays, in index order.
+def each_block(function: Callable[..., object], *arrays: Array) -> None:
+    """Call a function with the same piece of several arrays, for piece after piece.
 
     Args:
+        function: takes a 1-d array of at most `BLOCK` entries for each of the arrays.
         arrays: of one shape. One to be written to comes from `np.empty(shape, dtype)`: the pieces
             are views only of a C-contiguous array.
-
-    Yields:
-        For each piece a list of 1-d arrays of at most `BLOCK` entries.
     """
     flat = [array.reshape(-1) for array in arrays]
-    for start in range(0, flat[0].size, BLOCK):
-        yield [array[start : start + BLOCK] for array in flat]
+    for_each(
+        lambda start: function(*(array[start : start + BLOCK] for array in flat)),
+        range(0, flat[0].size, BLOCK),
+    )
+
+
+def each_rows(function: Callable[..., object], *arrays: Array) -> None:
+    """The same along the first axis alone: each piece has whole rows, so that they can be summed.
+
+    Args:
+        function: takes a few rows of each of the arrays, about `BLOCK` entries of the first.
+        arrays: with the same number of rows.
+    """
+    rows = max(1, BLOCK // max(1, math.prod(arrays[0].shape[1:])))
+    for_each(
+        lambda start: function(*(array[start : start + rows] for array in arrays)),
+        range(0, len(arrays[0]), rows),
+    )

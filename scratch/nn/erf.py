@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from scratch.check import Array
-from scratch.nn.blocks import blocks
+from scratch.nn.blocks import each_block
 
 Polynomial = tuple[float, ...]  # constant term first
 
@@ -68,8 +68,7 @@ def erf(x: Array) -> Array:
         New array of x's shape and dtype.
     """
     y = np.empty(x.shape, x.dtype)
-    for xs, ys in blocks(x, y):
-        np.tanh(_arctanh_erf(xs), out=ys)
+    each_block(lambda xs, ys: np.tanh(_arctanh_erf(xs), out=ys), x, y)
     return y
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
-from scratch.nn.blocks import blocks
+from scratch.nn.blocks import each_block
 from scratch.nn.erf import erf
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
@@ -58,50 +58,60 @@ def gelu(input: Array, approximate: str = "none") -> tuple[Array, Backward]:
 
 def _exact(x: Array) -> tuple[Array, Backward]:
     y, distribution = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    for xs, ps, ys in blocks(x, distribution, y):
-        ps[...] = erf(xs * math.sqrt(0.5))
-        ps += 1
-        ps *= 0.5
-        np.multiply(xs, ps, out=ys)
+
+    def forward(x: Array, p: Array, y: Array) -> None:
+        p[...] = erf(x * math.sqrt(0.5))
+        p += 1
+        p *= 0.5
+        np.multiply(x, p, out=y)
+
+    def input_gradient(x: Array, p: Array, dy: Array, dx: Array) -> None:
+        slope = np.square(x, out=dx)
+        slope *= -0.5
+        np.exp(slope, out=slope)
+        slope *= 1 / math.sqrt(2 * math.pi)
+        slope *= x
+        slope += p
+        slope *= dy
 
     def backward(dy: Array) -> Array:
         dx = np.empty(x.shape, x.dtype)
-        for xs, ps, dys, slope in blocks(x, distribution, dy, dx):
-            np.square(xs, out=slope)
-            slope *= -0.5
-            np.exp(slope, out=slope)
-            slope *= 1 / math.sqrt(2 * math.pi)
-            slope *= xs
-            slope += ps
-            slope *= dys
+        each_block(input_gradient, x, distribution, dy, dx)
         return dx
+
+    each_block(forward, x, distribution, y)
 
     return y, backward
 
 
 def _tanh(x: Array) -> tuple[Array, Backward]:
     y = np.empty(x.shape, x.dtype)
-    for xs, ys in blocks(x, y):
-        _tanh_u(xs, out=ys)
-        ys += 1
-        ys *= 0.5  # first, as 2 x may overflow
-        ys *= xs
+
+    def forward(x: Array, y: Array) -> None:
+        _tanh_u(x, out=y)
+        y += 1
+        y *= 0.5  # first, as 2 x may overflow
+        y *= x
+
+    def input_gradient(x: Array, dy: Array, dx: Array) -> None:
+        t = _tanh_u(x, out=np.empty_like(x))
+        slope = np.square(x, out=dx)
+        slope *= 3 * K * C
+        slope += K  # u'
+        slope *= 1 - t
+        t += 1
+        slope *= t
+        slope *= x  # last: where 1 + t or 1 - t is 0, u' x may overflow
+        slope += t
+        slope *= dy
+        slope *= 0.5
 
     def backward(dy: Array) -> Array:
         dx = np.empty(x.shape, x.dtype)
-        for xs, dys, slope in blocks(x, dy, dx):
-            t = _tanh_u(xs, out=np.empty_like(xs))
-            np.square(xs, out=slope)
-            slope *= 3 * K * C
-            slope += K  # u'
-            slope *= 1 - t
-            t += 1
-            slope *= t
-            slope *= xs  # last: where 1 + t or 1 - t is 0, u' x may overflow
-            slope += t
-            slope *= dys
-            slope *= 0.5
+        each_block(input_gradient, x, dy, dx)
         return dx
+
+    each_block(forward, x, y)
 
     return y, backward
 

@@ -12,6 +12,7 @@ Source        Bridle 1990, "Training stochastic model recognition algorithms as 
               to maximum mutual information estimation of parameters"
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check
 from scratch.check import Array
+from scratch.nn.blocks import each_rows
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
 
@@ -93,41 +95,60 @@ def log_softmax(
     """
     x = check.floating("log_softmax", "input", input)
     axis = _axis("log_softmax", dim, x.ndim)
-    y = _shifted(_cast(x, _dtype("log_softmax", dtype, x)), axis)
-    with np.errstate(divide="ignore"):  # the sum over an axis of size 0
-        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    x = _cast(x, _dtype("log_softmax", dtype, x))
+    y = np.empty(x.shape, x.dtype)
+
+    def forward(x: Array, y: Array) -> None:
+        _shift(x, y)
+        with np.errstate(divide="ignore"):  # the sum over an axis of size 0
+            y -= np.log(np.exp(y).sum(axis=1, keepdims=True))
+
+    def input_gradient(y: Array, dy: Array, dx: Array) -> None:
+        np.exp(y, out=dx)
+        dx *= -dy.sum(axis=1, keepdims=True)
+        dx += dy
 
     def backward(dy: Array) -> Array:
-        dx = np.exp(y, out=np.empty_like(y))
-        dx *= -dy.sum(axis=axis, keepdims=True)
-        dx += dy
-        return _cast(dx, x.dtype)
+        dx = np.empty(y.shape, y.dtype)
+        each_rows(input_gradient, *_along(axis, y, dy, dx))
+        return _cast(dx, input.dtype)
 
+    each_rows(forward, *_along(axis, x, y))
     return y, backward
 
 
-def _shifted(x: Array, axis: int) -> Array:
-    """x minus its maximum, in a new array."""
+def _along(axis: int, *arrays: Array) -> list[Array]:
+    """Arrays of one shape as (before, n, after), where n is the size of the axis."""
+    shape = arrays[0].shape or (1,)
+    before, n, after = (math.prod(s) for s in (shape[:axis], shape[axis:][:1], shape[axis:][1:]))
+    return [array.reshape(before, n, after) for array in arrays]
+
+
+def _shift(x: Array, y: Array) -> None:
+    """y = x minus its maximum."""
     with np.errstate(invalid="ignore"):  # inf - inf is NaN, as in torch
-        largest = x.max(axis=axis, keepdims=True, initial=-np.inf)
-        shifted: Array = np.subtract(x, largest, out=np.empty_like(x))
-    return shifted
+        np.subtract(x, x.max(axis=1, keepdims=True, initial=-np.inf), out=y)
 
 
 def _softmax(x: Array, axis: int) -> Array:
-    y = _shifted(x, axis)
-    np.exp(y, out=y)
-    y /= y.sum(axis=axis, keepdims=True)
+    def forward(x: Array, y: Array) -> None:
+        _shift(x, y)
+        np.exp(y, out=y)
+        y /= y.sum(axis=1, keepdims=True)
+
+    y = np.empty(x.shape, x.dtype)
+    each_rows(forward, *_along(axis, x, y))
     return y
 
 
 def _softmax_back(y: Array, dy: Array, axis: int, dtype: np.dtype[Any]) -> Array:
-    shape = y.shape
-    y, dy = np.atleast_1d(y, dy)
-    total = np.einsum("...i,...i->...", np.moveaxis(dy, axis, -1), np.moveaxis(y, axis, -1))
-    dx = dy - np.expand_dims(total, axis)
-    dx *= y
-    return _cast(dx.reshape(shape), dtype)
+    def input_gradient(y: Array, dy: Array, dx: Array) -> None:
+        np.subtract(dy, np.einsum("ijk,ijk->ik", dy, y)[:, None], out=dx)
+        dx *= y
+
+    dx = np.empty(y.shape, y.dtype)
+    each_rows(input_gradient, *_along(axis, y, dy, dx))
+    return _cast(dx, dtype)
 
 
 def _cast(x: Array, dtype: np.dtype[Any]) -> Array:

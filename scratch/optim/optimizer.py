@@ -13,6 +13,7 @@ A parameter whose `grad` is None is skipped: no decay, no coasting. A zero gradi
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import get_ident
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,12 +22,13 @@ from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Parameter
 from scratch.nn.sparse import SparseGradient
+from scratch.threads import for_each
 
 Group = dict[str, Any]
 State = dict[str, Any]
 Params = Iterable[Parameter] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Parameter]]
 
-BLOCK = 32_768  # elements: a block of each array of an update stays in the cache while it is needed
+BLOCK = 65_536  # elements: a block of each array of an update stays in the cache while it is needed
 
 
 class Optimizer:
@@ -63,7 +65,7 @@ class Optimizer:
         self._check_options(name, self.defaults)
         self.state: defaultdict[Parameter, State] = defaultdict(dict)
         self.param_groups: list[Group] = []
-        self._scratch: dict[np.dtype[Any], tuple[Array, Array]] = {}
+        self._scratch: dict[tuple[np.dtype[Any], int], tuple[Array, Array]] = {}
         given: list[Any] = list(params)
         for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
             self._add_group(name, group)
@@ -173,12 +175,21 @@ class Optimizer:
                     if isinstance(parameter.grad, SparseGradient):
                         self._check_sparse(function, group)
                     work.append((parameter, parameter.grad, state, group))
-        for parameter, gradient, state, group in work:
+
+        def update(task: tuple[Parameter, Any, State, Group]) -> None:
+            parameter, gradient, state, group = task
             if isinstance(gradient, SparseGradient):
                 self._update_rows(parameter.data, gradient, state, group)
             else:
                 self._update(parameter.data, gradient, state, group)
             parameter.version += 1
+
+        if sum(parameter.size for parameter, *_ in work) < 4 * BLOCK:
+            for task in work:
+                update(task)
+        else:
+            for_each(update, work)
+        for parameter, _, state, _ in work:
             if state:
                 self.state[parameter] = state
         return loss
@@ -227,10 +238,10 @@ class Optimizer:
         A chain of elementwise operations on such pieces passes once through memory and needs no
         larger temporary. Memory layouts may differ: pieces that are no views are written back.
         """
-        if values.dtype not in self._scratch:
-            new = np.empty(BLOCK, values.dtype), np.empty(BLOCK, values.dtype)
-            self._scratch[values.dtype] = new
-        a, b = self._scratch[values.dtype]
+        key = values.dtype, get_ident()  # updates run side by side
+        if key not in self._scratch:
+            self._scratch[key] = np.empty(BLOCK, values.dtype), np.empty(BLOCK, values.dtype)
+        a, b = self._scratch[key]
         written: list[Literal["readonly", "readwrite"]] = ["readwrite"]
         pieces = np.nditer(
             [values, gradient, *state],
