@@ -276,30 +276,33 @@ def _draw_maps(path: Path, r: Run, data: Data) -> Path:
         ("max-pooling", p, "gray_r", False),
         ("times the dense\nlayer's weights", share, "RdBu_r", True),
     )
-    maps = z.shape[1]
+    maps, side = z.shape[1:3]
+    middles = (side + 1) * np.arange(maps) + side / 2 - 0.5
     with figure(path, size=(13, 13)) as (fig, unused):
         unused.remove()
         halves: Any = fig.subfigures(2, 1)
         for k, half in enumerate(halves):
-            grid = half.subplots(len(stages), maps + 1)
-            for ax in grid[:, 0]:
+            grid = half.subplots(len(stages), 2, width_ratios=(1, maps))
+            for ax in grid[1:, 0]:
                 ax.axis("off")
-            grid[0, 0].axis("on")
             picture(grid[0, 0], data.pictures[rows[k], 0], -0.2, 1.2)
             grid[0, 0].set_title("picture", fontsize=9)
-            for row, (name, values, colours, signed) in zip(grid, stages, strict=True):
+            for ax, (name, values, colours, signed) in zip(grid[:, 1], stages, strict=True):
                 top = float(np.abs(values).max())
-                for i, ax in enumerate(row[1:]):
-                    picture(ax, values[k, i], -top if signed else 0.0, top, colours)
-                    if name == "convolution":
-                        ax.set_title(f"filter {i + 1}", fontsize=9)
-                row[1].set_ylabel(name, fontsize=9)
-            for i, ax in enumerate(grid[-1, 1:]):
-                ax.set_xlabel(f"sum {share[k, i].sum():+.1f}", fontsize=9)
-            logit = float(r.logits[0][rows[k]])
-            bias = float(model.fc.bias.data[0])
+                times = side // values.shape[2]
+                large = values[k].repeat(times, 1).repeat(times, 2)
+                gaps = np.pad(large, ((0, 0), (0, 0), (0, 1)), constant_values=np.nan)
+                row = np.concatenate(list(gaps), axis=1)[:, :-1]
+                picture(ax, row, -top if signed else 0.0, top, colours)
+                ax.set_facecolor("0.55")
+                ax.set_ylabel(name, fontsize=9)
+            grid[0, 1].set_title("one map for each filter, 1 to 8", fontsize=9)
+            sums = [f"sum {share[k, i].sum():+.1f}" for i in range(maps)]
+            grid[-1, 1].set_xticks(middles, sums, fontsize=9)
+            grid[-1, 1].tick_params(axis="x", length=0)
+            logit, bias = float(r.logits[0][rows[k]]), float(model.fc.bias.data[0])
             half.suptitle(
-                f"A {shapes.CLASSES[k]}: the sums and the bias {bias:+.1f} make the logit "
+                f"A {shapes.CLASSES[k]}: the sums and the bias {bias:+.2f} make the logit "
                 f"{logit:+.1f}; above 0 is a square"
             )
     return path
@@ -382,6 +385,6 @@ def _draw_curves(path: Path, whole: list[Run], last: list[Run]) -> Path:
         hits.legend(fontsize=8, loc="lower right")
         apart.legend(fontsize=8, loc="upper left")
         fig.suptitle(
-            "Circles and squares, from the same weights and batches: every layer trained, or the last one"
+            "Circles and squares, same start and batches: every layer trained, or only the last"
         )
     return path
