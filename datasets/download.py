@@ -9,6 +9,7 @@ by hand is verified in the same way, and then neither pooch nor a network is nee
 
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ def _download(name: str, file: File, where: Path, advice: str) -> None:
             f"pip install '.[data]', or {advice}",
             name=error.name,
         ) from None
+    pooch.get_logger().setLevel("WARNING")  # it says what we say, to stderr as it was at import
+    print(f"{name}: downloading {file.url} to {where}", file=sys.stderr)
     plain = {"Accept-Encoding": "identity"}  # the bytes as they are, which the checksum is of
     downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, headers=plain)
     try:

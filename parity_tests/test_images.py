@@ -426,6 +426,16 @@ def test_a_torn_download_is_not_kept(
     assert kept(tmp_path) == []
 
 
+def test_progress_is_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer(server, monkeypatch, "mnist", *small_idx_set(5, 5)[0])
+    images.mnist()
+    shown = capsys.readouterr()
+    assert not shown.out and "100%" in shown.err
+    assert all(f"mnist: downloading {file.url} to " in shown.err for file in images.FILES["mnist"])
+
+
 def test_a_damaged_file_in_the_cache_is_fetched_again(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable
 
-from parity_tests.benchmarks import convolution, dense
+from parity_tests.benchmarks import convolution, dense, norm
 from parity_tests.benchmarks.timing import Timing
 
-BENCHMARKS: dict[str, Callable[[], Timing]] = {**dense.BENCHMARKS, **convolution.BENCHMARKS}
+BENCHMARKS: dict[str, Callable[[], Timing]] = {
+    **dense.BENCHMARKS,
+    **convolution.BENCHMARKS,
+    **norm.BENCHMARKS,
+}

@@ -4,13 +4,12 @@ What do a few hand-made 3 x 3 kernels see in a real picture, do four implementat
 and how large is what comes out? Sliding a kernel k over x, with step s, dilation d and padding a,
 
     y[p, q] = sum_{i, j} k[i, j] x[s p + d i - a, s q + d j - a]
-    out = floor((n + 2 a - d (size of k - 1) - 1) / s) + 1
+    out = floor((n + 2 a - d (m - 1) - 1) / s) + 1          m taps over n pixels
 
-is a cross-correlation, here as in torch and in the guide, which calls it a convolution; that one
-flips the kernel. The guide's formula for the size lacks the dilation and the floor that its code
-takes; its answer of a kernel to an edge along which it looks is no weak one but exactly zero; and
-it prints that networks learn such kernels without a try: here twins learn six of them from pictures
-of what they do.
+is a cross-correlation, here as in torch and in the guide, which calls it a convolution; that would
+flip the kernel. The guide's formula for the size lacks dilation, and the floor that its code takes;
+the answer that it calls weak, of Sobel's y to an upright edge, is exactly zero; and it prints that
+networks learn such kernels without a try: here twins learn six from pictures of what they do.
 
 The photograph's green bytes are whole numbers. So are most kernels, and then every sum is exact:
 all must agree to the last bit, in float32 too.
@@ -33,7 +32,6 @@ from datasets.images import photograph
 from datasets.split import batch_stream
 from parity_tests.experiments import convolution_sizes
 from parity_tests.experiments.kernels import (
-    DIAGONAL,
     EMBOSS,
     FILTERS,
     LAPLACIAN,
@@ -52,12 +50,6 @@ from parity_tests.harness.twin import numpy
 from scratch import nn
 from scratch.nn import functional as F
 
-SOBEL_X = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
-SOBEL_Y = SOBEL_X.T
-DIAGONAL = np.array([[0.0, 1, 2], [-1, 0, 1], [-2, -1, 0]])
-SHARPEN = np.array([[0.0, -1, 0], [-1, 5, -1], [0, -1, 0]])
-EMBOSS = np.array([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]])
-LAPLACIAN = np.array([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
 TINY = float(np.finfo(np.float64).tiny)
 
 
