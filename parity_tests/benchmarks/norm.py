@@ -41,8 +41,8 @@ def of_sequences(name: str, learned: int, target: float) -> Timing:
 
 BENCHMARKS: dict[str, Callable[[], Timing]] = {
     "batch_norm": lambda: of_images("batch_norm", batch_norm, 1.3),
+    # torch's kernels are one pass over memory each way; NumPy's are several.
     "group_norm": lambda: of_images("group_norm", group_norm, 3.0),
-    # torch's kernels are one pass over memory each way; NumPy's are four and seven.
     "layer_norm": lambda: of_sequences("layer_norm", 2, 2.6),
     "rms_norm": lambda: of_sequences("rms_norm", 1, 0.8),
 }

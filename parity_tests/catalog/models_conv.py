@@ -26,6 +26,8 @@ RONNEBERGER = "Ronneberger, Fischer & Brox 2015, arXiv:1505.04597"
 CHEN = "Chen, Papandreou, Schroff & Adam 2017, arXiv:1706.05587"
 LECUN = "LeCun, Bottou, Bengio & Haffner 1998, Proc. IEEE 86(11)"
 
+STAGES = ((1, 3, 1, 16, 16, 1), (2, 5, 2, 16, 24, 1), (2, 3, 1, 24, 24, 1))
+
 BLOCKS = [
     Layer(
         "ScaledTanh",
@@ -370,15 +372,25 @@ NETWORKS = [
             Case(
                 "three stages",
                 lambda d: Call(d.normal(6, 3, 24, 23)),
-                init=Call(
-                    0.5,
-                    1.2,
-                    0.0,
-                    0.0,
-                    5,
-                    ((1, 3, 1, 16, 16, 1), (2, 5, 2, 16, 24, 1), (2, 3, 1, 24, 24, 1)),
-                ),
+                init=Call(0.5, 1.2, 0.0, 0.0, 5, STAGES),
                 cancels=1.0,  # a shift before a 1x1 convolution, which its batch norm takes out
+            ),
+            Case(
+                "probabilities",
+                lambda d: Call(d.normal(2, 3, 16, 15)),
+                init=Call(0.25, 1.0, 0.1, 0.3, 5, STAGES),
+                modes=("eval",),
+            ),
+            *(
+                Case(
+                    "samples are dropped",
+                    lambda d: Call(d.normal(6, 3, 16, 15)),
+                    init=Call(0.5, 1.2, 0.4, 0.6, 5, STAGES),
+                    cancels=1.0,
+                    modes=("train",),
+                    seeded=True,
+                )
+                for _ in range(same_draws())
             ),
         ),
     ),

@@ -6,6 +6,7 @@ from parity_tests.experiments import (
     activations,
     architecture,
     decision_surface,
+    digits_cnn,
     feedforward,
     forward_trace,
     gates,
@@ -17,6 +18,7 @@ from parity_tests.experiments import (
     optimizer_marathon,
     optimizer_race,
     schedule_gallery,
+    shapes,
     weight_decay,
     xor,
 )
@@ -39,4 +41,6 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "schedule_gallery": schedule_gallery.run,
     "learning_rates": learning_rates.run,
     "weight_decay": weight_decay.run,
+    "shapes": shapes.run,
+    "digits_cnn": digits_cnn.run,
 }

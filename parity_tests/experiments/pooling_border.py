@@ -1,9 +1,9 @@
 """Windows that reach beyond the border of a map; for pooling.
 
-    out = floor((n + 2 p - k) / s) + 1        with ceil_mode ceil, but a last window that would start
-                                              in the padding behind the map is left out
-    average = sum of the map / m              m counts the padding too unless count_include_pad=False,
-                                              and never what ceil_mode has beyond the padding
+    out = floor((n + 2 p - k) / s) + 1         ceil_mode takes ceil for floor, and leaves a last
+                                               window out that would start in the right padding
+    average = sum of what is inside / m        m counts the padding, if count_include_pad, and
+                                               never what ceil_mode has beyond
 
 Windows are laid out one by one in plain Python, as a third source.
 """
@@ -20,8 +20,6 @@ from datasets.check import Array
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import figure
 from scratch.nn import functional as F
-
-FUNCTIONS = ("max_pool1d", "avg_pool1d")
 
 
 def laid_out(n: int, k: int, s: int, p: int, ceil_mode: bool) -> list[range]:
@@ -141,8 +139,8 @@ def _ones(outcome: Outcome, out: Path) -> None:
         axes[0, 0].set_ylabel("average of ones")
         axes[1, 0].set_ylabel("what each entry counts in all")
         fig.suptitle(
-            f"Averages over {k} x {k} with stride {s} and padding {p} on {n} x {n} ones: the padding "
-            "darkens the border or does not",
+            f"Averages over {k} x {k} with stride {s} and padding {p} on {n} x {n} ones: padding "
+            "counts, or does not",
             fontsize=13,
         )
     outcome.figures.append(path)

@@ -6,7 +6,7 @@
 Guide: SimpleCNN on circles and squares [2540-2800]. Its backward stops at the dense layer, so the
 filters that it draws as "learned" are its random start; what it reaches, it reaches with those.
 Here both ways start from the same weights and see the same batches, and are judged on pictures
-that were drawn apart. Random filters go a long way, and no further however long they are given.
+that were drawn apart. Random filters go a long way, and little further in five times the steps.
 """
 
 import math
@@ -198,20 +198,21 @@ def _claims(
         f"at least {ends['whole'][:, 0].min():.2%} and {ends['whole'][:, 1].min():.2%}",
         bool(np.all(ends["whole"] >= 0.99)),
     )
-    gap = ends["whole"] - ends["last"]
+    times = (1 - ends["last"]) / np.maximum(1 - ends["whole"], 1 / TEST)
     outcome.claim(
-        "the same run with only the last layer updated, as the guide does, ends five points or "
-        "more below",
+        "the same run with only the last layer updated, as the guide does, stays below 98% and "
+        "makes more than five times as many mistakes, from every start",
         f"{ends['last'][:, 0].min():.1%} to {ends['last'][:, 0].max():.1%} in scratch, the same in "
-        f"torch; {100 * gap.min():.1f} points or more below",
-        bool(np.all(gap >= 0.05)),
+        f"torch; {times.min():.0f} to {times.max():.0f} times as many mistakes",
+        bool(np.all(ends["last"] < 0.98) and np.all(times > 5)),
     )
     fits = np.array([r.fit for r in patient])
     outcome.claim(
-        f"time does not make up for it: after {longer} times as many steps not one start has 99% "
-        "right, not even of the pictures that it was trained on",
-        f"at most {ends['patient'].max():.1%} of the test pictures, {fits.max():.1%} of the others",
-        bool(max(ends["patient"].max(), fits.max()) < 0.99),
+        f"time does not make up for it: after {longer} times as many steps it is still below 98% "
+        "from every start",
+        f"{ends['patient'].min():.1%} to {ends['patient'].max():.1%} of the test pictures, "
+        f"{fits.min():.1%} to {fits.max():.1%} of those that it was trained on",
+        bool(np.all(ends["patient"] < 0.98)),
     )
     moved = [np.linalg.norm(r.filters[0] - r.start) / np.linalg.norm(r.start) for r in whole]
     still = [np.array_equal(f, r.start) for r in last for f in r.filters]

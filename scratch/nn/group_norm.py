@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check
 from scratch.check import Array
-from scratch.nn.layer_norm import accumulate, of_shape, restart, standardize
+from scratch.nn.layer_norm import accumulate, of_shape, restart
 from scratch.nn.module import Module, Parameter, value
 from scratch.nn.op import Backward, op
 from scratch.nn.reduction import quiet
@@ -66,22 +66,51 @@ def group_norm(
     if batch * channels // groups * length == 1:
         check.refuse("group_norm", "more than one value per group", x.shape)
 
-    size = channels // groups * length
-    normal, standardize_back = standardize(x.reshape(batch * groups, size), eps)
-    n = normal.reshape(batch, channels, length)
-    y = n if g is None else n * g[:, None]
-    if b is not None:
-        y = y + b[:, None] if g is None else np.add(y, b[:, None], out=y)
+    d = max(channels // groups * length, 1)
+    rows = x.reshape(batch * groups, channels // groups * length)
+    ones = np.ones((rows.shape[1], 1), x.dtype)
+    first = rows @ ones / d
+    centred = np.subtract(rows, first, order="C")
+    rest = centred @ ones / d  # what float32 leaves of x - mu where mu is large
+    var = np.maximum(np.vecdot(centred, centred)[:, None] / d - rest**2, 0)
+    inverse = 1 / np.sqrt(var + eps)
+
+    def per_channel(of_group: Array) -> Array:
+        """(N G, 1) as (N, C)."""
+        return np.repeat(of_group.reshape(batch, groups), channels // groups, axis=1)
+
+    def per_group(of_channel: Array) -> Array:
+        """The sums over the channels of each group, (N, C) as (N G, 1)."""
+        parts = of_channel.reshape(batch * groups, channels // groups)
+        sums: Array = parts.sum(axis=1, keepdims=True)
+        return sums
+
+    scale = per_channel(inverse) if g is None else per_channel(inverse) * g
+    shift = -per_channel(rest) * scale
+    y = centred.reshape(batch, channels, length)
+    y *= scale[:, :, None]
+    y += (shift if b is None else shift + b)[:, :, None]
 
     @quiet
     def backward(dy: Array) -> Any:
-        rows = dy.reshape(n.shape)
-        dn = rows if g is None else rows * g[:, None]
-        grads = [standardize_back(dn.reshape(normal.shape)).reshape(x.shape)]
+        drows = dy.reshape(y.shape)
+        centred = rows - first
+        total = (drows.reshape(-1, length) @ ones[:length]).reshape(batch, channels)
+        dots = np.einsum("ncl,ncl->nc", drows, centred.reshape(y.shape))
+        dots = (dots - per_channel(rest) * total) * per_channel(inverse)  # sum dy n
+        mean_dn = per_group(total if g is None else total * g) / d
+        slope = inverse**2 * (per_group(dots if g is None else dots * g) / d)
+
+        dx: Array = drows * scale[:, :, None]
+        dx = dx.reshape(rows.shape)
+        centred *= slope
+        dx -= centred
+        dx -= inverse * mean_dn - rest * slope
+        grads = [dx.reshape(x.shape)]
         if g is not None:
-            grads.append(np.einsum("ncl,ncl->c", rows, n))
+            grads.append(dots.sum(axis=0))
         if b is not None:
-            grads.append(rows.sum(axis=(0, 2)))
+            grads.append(total.sum(axis=0))
         return tuple(grads) if len(grads) > 1 else grads[0]
 
     return y.reshape(x.shape), backward
