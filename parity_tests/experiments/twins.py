@@ -80,6 +80,19 @@ def alike(ours: nn.Module, theirs: torch.nn.Module) -> Twins:
     return Twins(ours, theirs)
 
 
+def built(make: Callable[[Any], Any], seed: int) -> Twins:
+    """Two models with torch's start at `seed`; the global generator is left as it was.
+
+    Args:
+        make: builds a model of the layers in the package that it is given, scratch.nn or torch.nn.
+        seed: of the start.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        theirs = make(torch.nn)
+    return alike(make(nn), theirs)
+
+
 def mlps(sizes: Sequence[int], activation: str, seed: int) -> Twins:
     """Two MLPs with torch's start at `seed`; the global generator is left as it was.
 

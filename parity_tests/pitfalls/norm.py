@@ -200,34 +200,28 @@ class InputHasOneMomentum(nn.InstanceNorm2d):
         return output
 
 
-class InstanceNormLearns(nn.InstanceNorm1d):
-    """affine=True by default, as BatchNorm has it."""
+class StatisticsOfTheBatch(nn.InstanceNorm1d):
+    """Batch normalisation: mean and variance of a channel over all samples."""
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, **kwargs)
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        if input.ndim == 3 and (self.training or not self.track_running_stats):
+            g, b = value(self.weight), value(self.bias)
+            y, back = F.batch_norm(input, None, None, g, b, training=True, eps=self.eps)
+            return y, lambda dy: self._accumulate(back(dy))
+        return super().forward(input)
 
 
-class InstanceNormTracks(nn.InstanceNorm3d):
-    """track_running_stats=True by default, as BatchNorm has it."""
+class TracksAlways(nn.InstanceNorm3d):
+    """Evaluation with running statistics, at their start here, even if none are asked for."""
 
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = False,
-        track_running_stats: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, **kwargs)
+    def forward(self, input: Array) -> tuple[Array, Backward]:
+        if self.training or self.track_running_stats or input.ndim != 5:
+            return super().forward(input)
+        channels = input.shape[1]
+        stats = np.zeros(channels, input.dtype), np.ones(channels, input.dtype)
+        g, b = value(self.weight), value(self.bias)
+        y, back = F.batch_norm(input, *stats, g, b, eps=self.eps)
+        return y, lambda dy: self._accumulate(back(dy))
 
 
 # Layer, group and root mean square
@@ -450,16 +444,16 @@ PITFALLS = [
         InputHasOneMomentum,
     ),
     Pitfall(
-        "instance_norm_affine",
+        "instance_norm_batch",
         "InstanceNorm1d",
-        "affine by default: torch False; others True",
-        InstanceNormLearns,
+        "statistics: of each sample; batch normalisation takes those of the batch",
+        StatisticsOfTheBatch,
     ),
     Pitfall(
         "instance_norm_tracks",
         "InstanceNorm3d",
-        "track_running_stats by default: torch False; others True",
-        InstanceNormTracks,
+        "track_running_stats by default: torch False, so that evaluation is as training; others True",
+        TracksAlways,
     ),
     Pitfall(
         "layer_norm_unbiased_variance",

@@ -1,0 +1,313 @@
+"""Batch normalisation: which depths and rates train only with it, and what small batches cost.
+
+    y = g (x - mu) / sqrt(v + eps) + b      mu, v: of the batch in training, running ones after it
+
+Guide: batch normalisation [6211-6455]. Its layer has no backward, the gradient that it prints is
+too large by a factor of g m, and what it draws are random numbers in place of activations, so that
+nothing is ever trained: here networks of 2, 6 and 12 convolutions learn digits at four rates, with
+sigmoid (as in the paper) and with ReLU, with and without it. Its running variance is the biased
+one, which for batches of two is half of the true one.
+
+Sources: Ioffe & Szegedy 2015, arXiv:1502.03167; small batches: Ioffe 2017, arXiv:1702.03275.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets.images import digit_images
+from datasets.split import Standardizer, batch_stream, train_test_split
+from parity_tests.experiments.outcome import Outcome
+from parity_tests.experiments.style import CLASSES, SCRATCH, TORCH, figure
+from parity_tests.experiments.twins import Twins, apart, built
+from parity_tests.harness.draw import Array
+from parity_tests.harness.twin import arrays, numpy
+from scratch import nn
+from scratch.nn import functional as F
+
+ACTIVATIONS = ("Sigmoid", "ReLU")
+DEPTHS, RATES = (2, 6, 12), (0.03, 0.1, 0.3, 1.0)
+WIDTH, ROWS = 8, 64
+CALM = 0.1  # up to this rate roundings are not amplified
+CHANCE = float(np.log(10))
+SIZES = (2, 4, 8, 16, 32, 64)
+PERCENTILES = (15, 50, 85)  # those of the paper's figure 1
+GREY, NORMED = "0.45", CLASSES[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Digits as pictures (n, 1, 8, 8), standardised.
+
+    Attributes:
+        x: of the training rows.
+        t: their classes.
+        test_x: of the test rows.
+        test_y: their classes.
+    """
+
+    x: Array
+    t: Array
+    test_x: Array
+    test_y: Array
+
+
+def load(seed: int) -> Data:
+    """Four fifths of the digits to train on, the rest to test with."""
+    whole = digit_images()
+    x, test_x, t, test_y = train_test_split(whole.x.astype(np.float64), whole.y, 0.2, seed)
+    scale = Standardizer.fit(x)
+    return Data(scale(x), t, scale(test_x), test_y)
+
+
+def network(depth: int, activation: str, norm: bool, lib: Any) -> Any:
+    """`depth` 3x3 convolutions, the first with stride 2, and one dense layer.
+
+    Args:
+        depth: number of convolutions.
+        activation: after each, a class of both packages.
+        norm: whether batch normalisation comes before each activation.
+        lib: scratch.nn or torch.nn.
+    """
+    layers, channels = [], 1
+    for k in range(depth):
+        stride = 2 if k == 0 else 1
+        layers.append(lib.Conv2d(channels, WIDTH, 3, stride=stride, padding=1))
+        if norm:
+            layers.append(lib.BatchNorm2d(WIDTH))
+        layers.append(getattr(lib, activation)())
+        channels = WIDTH
+    return lib.Sequential(*layers, lib.Flatten(), lib.Linear(16 * WIDTH, 10))
+
+
+def twins(depth: int, activation: str, norm: bool, seed: int) -> Twins:
+    """Both networks from one start."""
+    return built(partial(network, depth, activation, norm), seed)
+
+
+@dataclass
+class Run:
+    """One network at one rate; each pair is scratch's and torch's.
+
+    Attributes:
+        losses: of each batch.
+        accuracy: on the test rows.
+        running: how far the twins' running statistics are apart, 0 without any.
+        inputs: percentiles of what enters the last activation, (steps, 3, channels), of scratch.
+        reference: the same, of torch.
+    """
+
+    losses: list[tuple[float, float]] = field(default_factory=list)
+    accuracy: tuple[float, float] = (0.0, 0.0)
+    running: float = 0.0
+    inputs: Array = field(default_factory=lambda: np.empty(0))
+    reference: Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def end(self) -> tuple[float, float]:
+        """Mean loss of the last ten batches."""
+        ours, theirs = np.mean(self.losses[-10:], axis=0)
+        return float(ours), float(theirs)
+
+    @property
+    def drift(self) -> float:
+        """The largest relative difference of the twins' losses."""
+        ours, theirs = np.array(self.losses).T
+        return float(np.max(np.abs(ours / theirs - 1)))
+
+    @property
+    def steps_together(self) -> int:
+        """Steps until the losses differ by a millionth."""
+        ours, theirs = np.array(self.losses).T
+        off = np.abs(ours / theirs - 1) > 1e-6
+        return int(off.argmax()) if off.any() else len(off)
+
+
+@contextmanager
+def watched(pair: Twins) -> Iterator[tuple[list[Array], list[Array]]]:
+    """Percentiles of each channel of what enters the last activation, in every forward."""
+    ours: list[Array] = []
+    theirs: list[Array] = []
+
+    def note(kept: list[Array], module: Any, args: Any, output: Any) -> None:
+        z = args[0] if isinstance(args[0], np.ndarray) else numpy(args[0])
+        kept.append(np.percentile(z, PERCENTILES, axis=(0, 2, 3)))
+
+    mine: Any = pair.ours
+    yours: Any = pair.theirs
+    remove: Callable[[], None] = mine[-3].register_forward_hook(partial(note, ours))
+    handle = yours[-3].register_forward_hook(partial(note, theirs))
+    try:
+        yield ours, theirs
+    finally:
+        remove()
+        handle.remove()
+
+
+def running(pair: Twins) -> float:
+    """How far the running statistics of both are apart, relative to the largest."""
+    theirs = arrays(pair.theirs.state_dict())
+    return max(
+        (
+            apart(value, theirs[name])
+            for name, value in pair.ours.state_dict().items()
+            if "running" in name or "tracked" in name
+        ),
+        default=0.0,
+    )
+
+
+def right(pair: Twins, x: Array, t: Array) -> tuple[float, float]:
+    """Share of rows that each names correctly, in evaluation mode."""
+    ours, theirs = (float(np.mean(z.argmax(1) == t)) for z in pair(x))
+    return ours, theirs
+
+
+def learn(pair: Twins, lr: float, data: Data, rows: int, steps: int, seed: int) -> Run:
+    """Train both by SGD in batches of `rows`."""
+    stream = batch_stream(len(data.x), rows, steps, seed, drop_last=True)
+    with watched(pair) as (ours, theirs):
+        pairs = pair.train("SGD", {"lr": lr}, "cross_entropy", data.x, data.t, stream)
+        result = Run(list(pairs))
+        result.inputs, result.reference = np.array(ours), np.array(theirs)
+    result.accuracy = right(pair, data.test_x, data.test_y)
+    result.running = running(pair)
+    return result
+
+
+def gradients(pair: Twins, data: Data, seed: int) -> tuple[Array, Array]:
+    """Norm of the gradient of each layer's weights in the first batch, of both."""
+    (rows,) = batch_stream(len(data.x), ROWS, 1, seed)
+    y, model_back = pair.ours.train()(data.x[rows])
+    _, loss_back = F.cross_entropy(y, data.t[rows])
+    model_back(loss_back(), needs_input_grad=False)
+    output = pair.theirs.train()(torch.from_numpy(data.x[rows]))
+    loss = torch.nn.functional.cross_entropy(output, torch.from_numpy(data.t[rows]))
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
+    ours = [p.grad for p in pair.ours.parameters() if p.data.ndim > 1]
+    theirs = [numpy(p.grad) for p in pair.theirs.parameters() if p.ndim > 1 and p.grad is not None]
+    norms = [np.array([np.linalg.norm(np.asarray(g)) for g in side]) for side in (ours, theirs)]
+    return norms[0], norms[1]
+
+
+Key = tuple[str, bool, int, float]  # activation, whether normalised, depth, rate
+Norms = dict[tuple[str, bool], list[tuple[Array, Array]]]
+
+
+def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
+    """Train the grid, look at gradients and activations, then shrink the batches.
+
+    Args:
+        out: folder for the figures.
+        small: two depths and two rates, from one start.
+        seed: of the first start.
+
+    Returns:
+        Losses, accuracies, norms and differences, with the claims about them.
+    """
+    outcome = Outcome("batch_norm")
+    depths, rates = ((2, 12), (0.1, 0.3)) if small else (DEPTHS, RATES)
+    starts, steps = (1, 50) if small else (3, 100)
+    data = {s: load(s) for s in range(seed, seed + starts)}
+    _backward(outcome, seed)
+    norms: Norms = {
+        (activation, norm): [
+            gradients(twins(depths[-1], activation, norm, s), data[s], s) for s in data
+        ]
+        for activation in ACTIVATIONS
+        for norm in (False, True)
+    }
+    _gradients(outcome, norms, depths[-1])
+    runs: dict[Key, list[Run]] = {
+        (activation, norm, depth, lr): [
+            learn(twins(depth, activation, norm, s), lr, data[s], ROWS, steps, s) for s in data
+        ]
+        for activation in ACTIVATIONS
+        for norm in (False, True)
+        for depth in depths
+        for lr in rates
+    }
+    _grid(outcome, runs, depths, rates, steps)
+    _inputs(outcome, runs, rates)
+    sizes = SIZES[::2] if small else SIZES
+    batches = [Batches(data[s], sizes, 60 if small else 200, s) for s in data]
+    _batches(outcome, batches)
+    names = ("grid", "gradients", "inputs", "batches")
+    paths = [out / f"batch_norm_{name}.png" for name in names]
+    _draw_grid(paths[0], runs, depths, rates, steps)
+    _draw_gradients(paths[1], norms)
+    _draw_inputs(paths[2], runs, rates)
+    _draw_batches(paths[3], batches)
+    outcome.figures += paths
+    return outcome
+
+
+def _backward(outcome: Outcome, seed: int) -> None:
+    """The guide's batch of four numbers: the gradient that it prints, and the true one."""
+    x, g, b, eps = np.array([[1.0], [2.0], [3.0], [4.0]]), 2.0, 0.5, 1e-5
+    dy = np.random.default_rng(seed).normal(size=x.shape)
+    weight, bias = np.array([g]), np.array([b])
+    _, back = F.batch_norm(x, None, None, weight, bias, True, 0.1, eps)
+    ours = back(dy)[0]
+    leaf = torch.from_numpy(x.copy()).requires_grad_()
+    y = torch.nn.functional.batch_norm(
+        leaf, None, None, torch.from_numpy(weight), torch.from_numpy(bias), True, 0.1, eps
+    )
+    (theirs,) = torch.autograd.grad(y, leaf, torch.from_numpy(dy))
+    m, root = len(x), np.sqrt(x.var() + eps)
+    n, dn = (x - x.mean()) / root, g * dy
+    printed = g / root * (m * dn - dn.sum() - n * (dn * n).sum())
+    ratio = printed / numpy(theirs)
+    outcome.claim(
+        "the gradient of x that the guide prints is g m times the true one",
+        f"{ratio.min():.6f} to {ratio.max():.6f} for g = {g:g} and m = {m}; scratch and torch "
+        f"{apart(ours, numpy(theirs)):.0e} apart",
+        apart(ratio, g * m) < 1e-9 and apart(ours, numpy(theirs)) < 1e-11,
+    )
+    rng = np.random.default_rng(seed)
+    mean, var, guide = np.zeros(WIDTH), np.ones(WIDTH), np.ones(WIDTH)
+    mean_t, var_t = torch.zeros(WIDTH).double(), torch.ones(WIDTH).double()
+    for _ in range(2000):
+        batch = rng.normal(size=(2, WIDTH))
+        F.batch_norm(batch, mean, var, training=True, momentum=0.01)
+        torch.nn.functional.batch_norm(
+            torch.from_numpy(batch), mean_t, var_t, training=True, momentum=0.01
+        )
+        guide = 0.99 * guide + 0.01 * batch.var(0)
+    off = max(apart(mean, mean_t), apart(var, var_t))
+    outcome.claim(
+        "from batches of two both twins' running variance comes to the true one, the guide's to "
+        "half of it",
+        f"{var.mean():.2f} and {guide.mean():.2f}, where 1 is right; the twins {off:.0e} apart",
+        abs(var.mean() - 1) < 0.15 and abs(guide.mean() - 0.5) < 0.08 and off < 1e-12,
+    )
+
+
+def _gradients(outcome: Outcome, norms: Norms, depth: int) -> None:
+    """How much of the gradient is left at the first layer."""
+    off = max(apart(*pair) for pairs in norms.values() for pair in pairs)
+
+    def left(activation: str, norm: bool) -> list[float]:
+        return [float(side[0] / side[-1]) for pair in norms[activation, norm] for side in pair]
+
+    shares = {
+        f"{activation}, {'with' if norm else 'without'}": left(activation, norm)
+        for activation, norm in norms
+    }
+    outcome.numbers["gradient of the first layer relative to the last's"] = shares
+    outcome.claim(
+        f"at the start of {depth} layers the first one's gradient has vanished without, and is "
+        "within a factor of ten of the last one's with batch normalisation",
+        "; ".join(f"{n} {min(v):.0e} to {max(v):.0e}" for n, v in shares.items())
+        + f"; the twins {off:.0e} apart",
+        all(max(left(a, False)) < 1e-3 and 0.1 < min(left(a, True)) for a in ACTIVATIONS)
+        and all(max(left(a, True)) < 10 for a in ACTIVATIONS)
+        and off < 1e-9,
+    )
