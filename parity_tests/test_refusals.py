@@ -21,6 +21,7 @@ from scratch.check import describe, option
 from scratch.gradcheck import gradcheck
 from scratch.nn import functional
 from scratch.random import Generator
+from scratch.training import load_weights, read_weights, save_weights
 
 OPS = [entry for entry in ENTRIES if isinstance(entry, Op) and hasattr(functional, entry.name)]
 # Identity stands in for any module: it hands on whatever it is given.
@@ -86,6 +87,13 @@ ELSEWHERE = [
     Refusal("a loss", lambda: train("mse"), "train"),
     Refusal("evaluate: width", evaluate, "linear"),
     *map(measured, sorted(public(scratch.training.metrics))),
+    Refusal(
+        "save_weights", lambda: save_weights(unchecked([1.0]), "w.safetensors"), "save_weights"
+    ),
+    Refusal(
+        "load_weights", lambda: load_weights(unchecked([1.0]), "w.safetensors"), "load_weights"
+    ),
+    Refusal("read_weights", lambda: read_weights(__file__), "read_weights"),
     Refusal("float32", lambda: gradcheck(functional.relu, np.ones(2, np.float32)), "gradcheck"),
 ]
 

@@ -311,3 +311,243 @@ def _gradients(outcome: Outcome, norms: Norms, depth: int) -> None:
         and all(max(left(a, True)) < 10 for a in ACTIVATIONS)
         and off < 1e-9,
     )
+
+
+def _grid(
+    outcome: Outcome,
+    runs: dict[Key, list[Run]],
+    depths: tuple[int, ...],
+    rates: tuple[float, ...],
+    steps: int,
+) -> None:
+    """Which depths train at which rates."""
+    lines = [f"{'':9}{'layers':>7}{'rate':>6}{'loss without':>14}{'with':>7}{'accuracy':>10}{'with':>7}"]
+    for activation in ACTIVATIONS:
+        for depth in depths:
+            for lr in rates:
+                plain, normed = (runs[activation, norm, depth, lr] for norm in (False, True))
+                ends = [np.mean([r.end[0] for r in some]) for some in (plain, normed)]
+                hits = [np.mean([r.accuracy[0] for r in some]) for some in (plain, normed)]
+                lines.append(
+                    f"{activation:9}{depth:7}{lr:6g}{ends[0]:14.3f}{ends[1]:7.3f}"
+                    f"{hits[0]:10.1%}{hits[1]:7.1%}"
+                )
+    outcome.text = "\n".join(lines)
+    outcome.numbers["steps"] = steps
+    outcome.numbers["grid"] = {
+        f"{activation}, {depth} layers, {lr:g}, {'with' if norm else 'without'}": {
+            "loss of the last ten batches": [r.end for r in done],
+            "test accuracy": [r.accuracy for r in done],
+            "twins apart": [r.drift for r in done],
+            "running statistics apart": [r.running for r in done],
+            "steps until a millionth apart": [r.steps_together for r in done],
+        }
+        for (activation, norm, depth, lr), done in runs.items()
+    }
+
+    def ends(activation: str, norm: bool, deep: bool, most: float) -> list[float]:
+        """Final losses of both twins in all starts."""
+        return [
+            value
+            for (a, n, depth, lr), done in runs.items()
+            if a == activation and n == norm and (depth > DEPTHS[0]) == deep and lr <= most
+            for r in done
+            for value in r.end
+        ]
+
+    both = [ends(a, False, True, 1.0) for a in ACTIVATIONS]
+    deep = " and ".join(str(d) for d in depths if d > DEPTHS[0])
+    outcome.claim(
+        f"without it {deep} layers stay at the loss of guessing, ln 10 = {CHANCE:.3f}, at every "
+        "rate, with sigmoid and with ReLU",
+        "; ".join(
+            f"{a} {min(v):.3f} to {max(v):.3f}" for a, v in zip(ACTIVATIONS, both, strict=True)
+        )
+        + f" after {steps} steps",
+        min(map(min, both)) > CHANCE - 0.05,
+    )
+    calm = {key: done for key, done in runs.items() if key[2] <= 6 and key[3] <= CALM}
+    wild = {key: done for key, done in runs.items() if key not in calm}
+    print(outcome.text)
+    print(max(r.drift for d in calm.values() for r in d), max(r.running for d in calm.values() for r in d))
+    for k,d in wild.items(): print(k, ["%.0e"%r.drift for r in d], ["%.0e"%r.running for r in d], [r.steps_together for r in d])
+
+
+def _inputs(outcome: Outcome, runs: dict[Key, list[Run]], rates: tuple[float, ...]) -> None:
+    """How far what enters the last activation moves."""
+    lr = rates[-1]
+    for a in ACTIVATIONS:
+        for norm in (False, True):
+            for r in runs[a, norm, 2, lr]:
+                q = r.inputs
+                print(a, lr, norm, "median farthest from 0: ", np.abs(q[:, 1]).max(), "mean |median| at end", np.abs(q[-20:, 1]).mean(), "width start/end", (q[0, 2] - q[0, 0]).mean(), (q[-1, 2] - q[-1, 0]).mean(), apart(r.inputs, r.reference), np.ptp(q[:,1],axis=0).mean()/(q[:,2]-q[:,0]).mean())
+
+
+class Batches:
+    """What the size of the batches does, from one start.
+
+    Args:
+        data: digits.
+        sizes: rows in a batch.
+        steps: of training.
+        seed: of the start.
+
+    Attributes:
+        sizes: as given.
+        trained: of networks trained in batches of each size, and used in the same: how far
+            training mode is from evaluation mode, and the accuracies in both, scratch (sizes, 3).
+        same: the same of one network, which was trained in batches of the largest size.
+        apart: how far the twins are apart in all of that.
+    """
+
+    def __init__(self, data: Data, sizes: tuple[int, ...], steps: int, seed: int) -> None:
+        self.sizes = sizes
+        trained, same, drift = [], [], []
+        for rows in sizes:
+            pair = twins(4, "ReLU", True, seed)
+            drift += [learn(pair, CALM, data, rows, steps, seed).drift]
+            trained.append(modes(pair, data, rows))
+        same = [modes(pair, data, rows) for rows in sizes]
+        self.trained, self.same = (np.array(a)[:, 0] for a in (trained, same))
+        pairs = np.array(trained + same)
+        self.apart = max(*drift, apart(pairs[:, 0], pairs[:, 1]))
+
+
+def modes(pair: Twins, data: Data, rows: int) -> list[list[float]]:
+    """Of both twins: the difference of the modes in batches of `rows`, and both accuracies."""
+    whole = len(data.test_x) - len(data.test_x) % rows
+    x, t = data.test_x[:whole], data.test_y[:whole]
+    evaluated = pair(x)
+    kept, kept_t = pair.ours.state_dict(), arrays(pair.theirs.state_dict())
+    pair.ours.train()
+    pair.theirs.train()
+    ours, theirs = [], []
+    with torch.no_grad():
+        for batch in np.split(x, whole // rows):
+            ours.append(pair.ours(batch)[0])
+            theirs.append(numpy(pair.theirs(torch.from_numpy(batch))))
+    pair.ours.load_state_dict(kept)  # training mode moved the running statistics
+    pair.theirs.load_state_dict({name: torch.from_numpy(a) for name, a in kept_t.items()})
+    found = []
+    for y, z in zip(evaluated, (np.concatenate(ours), np.concatenate(theirs)), strict=True):
+        off = float(np.sqrt(np.mean((z - y) ** 2)) / y.std())
+        found.append([off, *(float(np.mean(a.argmax(1) == t)) for a in (z, y))])
+    return found
+
+
+def _batches(outcome: Outcome, batches: list[Batches]) -> None:
+    """Training and evaluation mode in batches of each size."""
+    for b in batches:
+        print(b.sizes, np.round(b.trained, 3).tolist(), np.round(b.same, 3).tolist(), b.apart, np.polyfit(np.log(b.sizes), np.log(b.same[:, 0]), 1))
+
+
+def _draw_grid(
+    path: Path,
+    runs: dict[Key, list[Run]],
+    depths: tuple[int, ...],
+    rates: tuple[float, ...],
+    steps: int,
+) -> None:
+    with figure(path, 2, 4, (15.5, 6.4)) as (fig, axes):
+        for row, activation in zip(axes, ACTIVATIONS, strict=True):
+            for ax, (norm, what) in zip(
+                row, ((n, w) for w in ("loss", "accuracy") for n in (False, True)), strict=True
+            ):
+                values = np.array(
+                    [
+                        [
+                            np.mean(
+                                [
+                                    r.end[0] if what == "loss" else 100 * r.accuracy[0]
+                                    for r in runs[activation, norm, depth, lr]
+                                ]
+                            )
+                            for lr in rates
+                        ]
+                        for depth in depths
+                    ]
+                )
+                loss = what == "loss"
+                low, high, colours = (0, 2.5, "viridis_r") if loss else (0, 100, "viridis")
+                ax.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
+                for i, j in np.ndindex(values.shape):
+                    good = values[i, j] < 1 if loss else values[i, j] > 55
+                    ax.text(
+                        j,
+                        i,
+                        f"{values[i, j]:.2f}" if loss else f"{values[i, j]:.0f}%",
+                        ha="center",
+                        va="center",
+                        color="black" if good else "white",
+                        fontsize=11,
+                    )
+                title = "training loss" if loss else "test accuracy"
+                ax.set_title(f"{activation}, {'with' if norm else 'without'}: {title}")
+                ax.set_xticks(range(len(rates)), [f"{lr:g}" for lr in rates])
+                ax.set_yticks(range(len(depths)), [str(d) for d in depths])
+                ax.grid(False)
+            row[0].set_ylabel("convolutions")
+        for ax in axes[-1]:
+            ax.set_xlabel("learning rate (SGD)")
+        fig.suptitle(
+            f"Digits after {steps} steps: deep networks learn only with batch normalisation "
+            f"(guessing: loss {CHANCE:.2f}, accuracy 10%)",
+            fontsize=13,
+        )
+
+
+def _draw_gradients(path: Path, norms: Norms) -> None:
+    with figure(path, 1, 2, (11, 4.4), sharey=True) as (fig, axes):
+        for ax, activation in zip(axes, ACTIVATIONS, strict=True):
+            for norm, colour in ((False, GREY), (True, NORMED)):
+                for i, (ours, theirs) in enumerate(norms[activation, norm]):
+                    layers = np.arange(1, len(ours) + 1)
+                    label = "with batch normalisation" if norm else "without"
+                    ax.semilogy(layers, ours, color=colour, lw=1.5, label=None if i else label)
+                    ax.semilogy(layers, theirs, "o", mfc="none", mec=colour, ms=5)
+            ax.set(xlabel="layer; the last is the dense one", title=activation)
+            ax.set_xticks(layers)
+        axes[0].plot([], [], "o", mfc="none", mec="0.2", label="the same in torch")
+        axes[0].set_ylabel("norm of the weights' gradient")
+        axes[0].legend(loc="lower right")
+        fig.suptitle("The first batch: the gradient vanishes on its way down only without", fontsize=13)
+
+
+def _draw_inputs(path: Path, runs: dict[Key, list[Run]], rates: tuple[float, ...]) -> None:
+    with figure(path, 2, 2, (12, 7), sharex=True, sharey="row") as (fig, axes):
+        for row, activation in zip(axes, ACTIVATIONS, strict=True):
+            for ax, norm in zip(row, (False, True), strict=True):
+                r = runs[activation, norm, DEPTHS[0], rates[-1]][0]
+                steps = np.arange(1, len(r.inputs) + 1)
+                for channel in range(4):
+                    low, middle, high = r.inputs[:, :, channel].T
+                    colour = CLASSES[channel]
+                    ax.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+                    ax.plot(steps, middle, color=colour, lw=1.6, label=f"channel {channel}")
+                    ax.plot(
+                        steps[::8], r.reference[::8, 1, channel], "o", mfc="none", mec=colour, ms=4
+                    )
+                ax.set_title(
+                    f"{activation}, {'with' if norm else 'without'}: loss {r.end[0]:.2f}"
+                )
+            row[0].set_ylabel("input of the last activation")
+        for ax in axes[-1]:
+            ax.set_xlabel("step")
+        axes[0, 0].plot([], [], "o", mfc="none", mec="0.2", ms=4, label="torch's median")
+        axes[0, 0].legend(fontsize=8, loc="lower left", ncols=3)
+        fig.suptitle(
+            f"Two layers at rate {rates[-1]:g}: median and 15th to 85th percentile of what enters "
+            "the last activation",
+            fontsize=13,
+        )
+
+
+def _draw_batches(path: Path, batches: list[Batches]) -> None:
+    with figure(path, 1, 2, (12, 4.6)) as (fig, (left, middle)):
+        sizes = np.array(batches[0].sizes)
+        for i, b in enumerate(batches):
+            left.loglog(sizes, b.same[:, 0], "o-", color=SCRATCH, lw=1, label=None if i else "trained in batches of 64")
+            left.loglog(sizes, b.trained[:, 0], "s--", color=TORCH, lw=1, ms=4, label=None if i else "trained in batches of that size")
+            for values, colour, style in ((b.same, SCRATCH, "o-"), (b.trained, TORCH, "s--")):
+                middle.semilogx(sizes, 100 * values[:, 1], style, color=colour, lw=1, ms=4)
+                middle.semilogx(sizes, 100 * values[:, 2], ":", color=colour, lw=1)

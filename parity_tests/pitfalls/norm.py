@@ -452,7 +452,7 @@ PITFALLS = [
     Pitfall(
         "instance_norm_tracks",
         "InstanceNorm3d",
-        "track_running_stats by default: torch False, so that evaluation is as training; others True",
+        "evaluation by default: torch as in training, as nothing is tracked; others by running ones",
         TracksAlways,
     ),
     Pitfall(

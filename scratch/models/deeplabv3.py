@@ -218,8 +218,6 @@ class DeepLabV3(Module):
         aux, aux_back = F.interpolate(small_aux, size=size, mode="bilinear")
 
         def backward(*douts: Array | None, needs_input_grad: bool = True) -> Array | None:
-            if len(douts) != 2:
-                check.refuse("DeepLabV3 backward", "2 gradients", len(douts), TypeError)
             dsmall, dsmall_aux = (
                 None if d is None else back(d)
                 for d, back in zip(douts, (out_back, aux_back), strict=True)

@@ -51,13 +51,13 @@ from scratch.nn.fold import Unfold as Unfold
 from scratch.nn.fractional_max_pool import FractionalMaxPool2d as FractionalMaxPool2d
 from scratch.nn.fractional_max_pool import FractionalMaxPool3d as FractionalMaxPool3d
 from scratch.nn.gelu import GELU as GELU
-from scratch.nn.interpolate import Upsample as Upsample
-from scratch.nn.interpolate import UpsamplingBilinear2d as UpsamplingBilinear2d
-from scratch.nn.interpolate import UpsamplingNearest2d as UpsamplingNearest2d
 from scratch.nn.group_norm import GroupNorm as GroupNorm
 from scratch.nn.instance_norm import InstanceNorm1d as InstanceNorm1d
 from scratch.nn.instance_norm import InstanceNorm2d as InstanceNorm2d
 from scratch.nn.instance_norm import InstanceNorm3d as InstanceNorm3d
+from scratch.nn.interpolate import Upsample as Upsample
+from scratch.nn.interpolate import UpsamplingBilinear2d as UpsamplingBilinear2d
+from scratch.nn.interpolate import UpsamplingNearest2d as UpsamplingNearest2d
 from scratch.nn.layer_norm import LayerNorm as LayerNorm
 from scratch.nn.linear import Linear as Linear
 from scratch.nn.linear_cross_entropy import LinearCrossEntropyLoss as LinearCrossEntropyLoss

@@ -297,7 +297,7 @@ class BatchNorm(RunningNorm):
         )
         if batches is not None:
             batches += 1
-        return y, lambda dy: self._accumulate(norm_back(dy))
+        return y, lambda *dy: self._accumulate(norm_back(*dy))
 
 
 class BatchNorm1d(BatchNorm):

@@ -312,8 +312,8 @@ class ConvNd(Module):
         padded, pad_back = pad(input, [n for axis in last_first for n in axis], self.padding_mode)
         y, conv_back = self._apply(padded, 0)
 
-        def backward(*dy: Array, needs_input_grad: bool = True) -> Array | None:
-            dpadded = conv_back(*dy, needs_input_grad=needs_input_grad)
+        def backward(dy: Array, needs_input_grad: bool = True) -> Array | None:
+            dpadded = conv_back(dy, needs_input_grad=needs_input_grad)
             dx: Array | None = pad_back(dpadded) if needs_input_grad else None
             return dx
 
@@ -328,9 +328,9 @@ class ConvNd(Module):
     def _accumulating(self, conv_back: Backward) -> Backward:
         """An op's backward that keeps the parameters' gradients and returns the input's."""
 
-        def backward(*dy: Array, needs_input_grad: bool = True) -> Array | None:
+        def backward(dy: Array, needs_input_grad: bool = True) -> Array | None:
             dx: Array | None
-            dx, dweight, *dbias = conv_back(*dy, needs_input_grad=needs_input_grad)
+            dx, dweight, *dbias = conv_back(dy, needs_input_grad=needs_input_grad)
             self.weight.accumulate(dweight)
             if self.bias is not None:
                 self.bias.accumulate(*dbias)

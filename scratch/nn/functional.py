@@ -6,11 +6,11 @@ from scratch.nn.adaptive_pool import adaptive_avg_pool3d as adaptive_avg_pool3d
 from scratch.nn.adaptive_pool import adaptive_max_pool1d as adaptive_max_pool1d
 from scratch.nn.adaptive_pool import adaptive_max_pool2d as adaptive_max_pool2d
 from scratch.nn.adaptive_pool import adaptive_max_pool3d as adaptive_max_pool3d
+from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
 from scratch.nn.avg_pool import avg_pool2d as avg_pool2d
 from scratch.nn.avg_pool import avg_pool3d as avg_pool3d
 from scratch.nn.batch_norm import batch_norm as batch_norm
-from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.bilinear import bilinear as bilinear
 from scratch.nn.channel_shuffle import channel_shuffle as channel_shuffle
 from scratch.nn.classification_loss import binary_cross_entropy as binary_cross_entropy
@@ -48,12 +48,12 @@ from scratch.nn.fractional_max_pool import fractional_max_pool2d as fractional_m
 from scratch.nn.fractional_max_pool import fractional_max_pool3d as fractional_max_pool3d
 from scratch.nn.gelu import gelu as gelu
 from scratch.nn.grid_sample import grid_sample as grid_sample
+from scratch.nn.group_norm import group_norm as group_norm
+from scratch.nn.instance_norm import instance_norm as instance_norm
 from scratch.nn.interpolate import interpolate as interpolate
 from scratch.nn.interpolate import upsample as upsample
 from scratch.nn.interpolate import upsample_bilinear as upsample_bilinear
 from scratch.nn.interpolate import upsample_nearest as upsample_nearest
-from scratch.nn.group_norm import group_norm as group_norm
-from scratch.nn.instance_norm import instance_norm as instance_norm
 from scratch.nn.layer_norm import layer_norm as layer_norm
 from scratch.nn.linear import linear as linear
 from scratch.nn.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy

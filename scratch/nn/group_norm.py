@@ -162,7 +162,7 @@ class GroupNorm(Module):
         y, norm_back = group_norm(
             input, self.num_groups, value(self.weight), value(self.bias), self.eps
         )
-        return y, lambda dy: accumulate(norm_back(dy), self.weight, self.bias)
+        return y, lambda *dy: accumulate(norm_back(*dy), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (

@@ -152,7 +152,7 @@ class InstanceNorm(RunningNorm):
             0.0 if self.momentum is None else self.momentum,
             self.eps,
         )
-        return y, lambda dy: self._accumulate(norm_back(dy))
+        return y, lambda *dy: self._accumulate(norm_back(*dy))
 
 
 class InstanceNorm1d(InstanceNorm):

@@ -181,7 +181,7 @@ class LayerNorm(Module):
         y, norm_back = layer_norm(
             input, self.normalized_shape, value(self.weight), value(self.bias), self.eps
         )
-        return y, lambda dy: accumulate(norm_back(dy), self.weight, self.bias)
+        return y, lambda *dy: accumulate(norm_back(*dy), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (

@@ -122,10 +122,12 @@ class Module:
         hooks = self._backward_hooks
         for forward_hook in self._forward_hooks:
             forward_hook(self, args, output)
-        if not versions and not hooks and self._skips_input_grad:
-            return output, backward
+        expected = len(output) if isinstance(output, tuple) else 1  # `output` itself is not held
 
         def guarded(*doutput: Any, needs_input_grad: bool = True) -> Any:
+            if doutput and len(doutput) != expected:
+                name = f"{type(self).__name__} backward"
+                check.refuse(name, f"{expected} gradient(s)", len(doutput), TypeError)
             for name, parameter, version in versions:
                 if parameter.version != version:
                     raise RuntimeError(

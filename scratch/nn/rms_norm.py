@@ -111,7 +111,7 @@ class RMSNorm(Module):
     def forward(self, input: Array) -> tuple[Array, Backward]:
         """y = g x / sqrt(mean x^2 + eps)."""
         y, norm_back = rms_norm(input, self.normalized_shape, value(self.weight), self.eps)
-        return y, lambda dy: accumulate(norm_back(dy), self.weight)
+        return y, lambda *dy: accumulate(norm_back(*dy), self.weight)
 
     def extra_repr(self) -> str:
         return (

@@ -74,7 +74,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
         entries = library.deserialize(content)
     except library.SafetensorError as error:
         raise ValueError(
-            f"read_weights: expected {path} to be a whole safetensors file, got: {error}"
+            f"read_weights: expected {path} to be a whole safetensors file, got {error}"
         ) from error
     end = 8 + int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8:end]).get("__metadata__", {})

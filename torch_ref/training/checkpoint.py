@@ -82,7 +82,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, dict(file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(
-            f"read_weights: expected {path} to be a whole safetensors file, got: {error}"
+            f"read_weights: expected {path} to be a whole safetensors file, got {error}"
         ) from error
 
 
