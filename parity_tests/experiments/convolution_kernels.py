@@ -379,7 +379,7 @@ def _learn(outcome: Outcome, out: Path, x: Array, small: bool, seed: int) -> Non
     """Both twins see bits of the photograph before and after filtering, and find the filters."""
     rng = np.random.default_rng(seed)
     n, side, shown = 256, 16, (0, 20, 100)
-    steps = 400 if small else 600
+    steps = 500 if small else 700
     rows, columns = (rng.integers(0, size - side, n) for size in x.shape)
     standard = (x - x.mean()) / x.std()
     crops = np.stack(
@@ -397,7 +397,7 @@ def _learn(outcome: Outcome, out: Path, x: Array, small: bool, seed: int) -> Non
         "mse_loss",
         crops,
         targets,
-        batch_stream(n, 32, steps, seed),
+        batch_stream(n, 16, steps, seed),
     )
     (ours,) = twins.ours.parameters()
     losses, snapshots = [], {}

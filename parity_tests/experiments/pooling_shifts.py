@@ -185,7 +185,7 @@ def _draw_shifts(path: Path, changes: dict[tuple[str, str], Array], n: int) -> N
                 ax.plot(SHIFTS, values.mean(0), "o-", color=colour, label=kind)
             ax.set(
                 xticks=SHIFTS,
-                ylim=(0, None),
+                ylim=(0, 160),
                 xlabel="shift of the picture in pixels",
                 title=f"the photograph of a {'palace' if name == 'china' else name}",
             )

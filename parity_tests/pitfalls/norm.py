@@ -452,7 +452,7 @@ PITFALLS = [
     Pitfall(
         "instance_norm_tracks",
         "InstanceNorm3d",
-        "evaluation by default: torch as in training, as nothing is tracked; others by running ones",
+        "evaluation by default: torch as in training, nothing is tracked; others by running ones",
         TracksAlways,
     ),
     Pitfall(

@@ -28,8 +28,25 @@ def spread(dtaps: Array, axes: list[Window], lead: tuple[int, ...]) -> Array:
     return crop(dpadded, axes)
 
 
-def max_pool(fill: float = -np.inf, winner: str = "first", nan: str = "largest") -> Any:
-    """`max_pool2d` with another padding, or another rule for ties or NaN."""
+def every_window(w: Window) -> Window:
+    """The windows of ceil_mode with those that start beyond the input."""
+    reach = (w.kernel - 1) * w.dilation + 1
+    return w._replace(outputs=math.ceil((w.size + 2 * w.padding - reach) / w.stride) + 1)
+
+
+def positions_in_rows(*args: Any, **kwargs: Any) -> tuple[Any, Backward]:
+    """`max_pool2d` whose indices count within the row."""
+    y, backward = F.max_pool2d(*args, **kwargs)
+    if not isinstance(y, tuple):
+        return y, backward
+    values, indices = y
+    return (values, indices % args[0].shape[-1]), backward
+
+
+def max_pool(
+    fill: float = -np.inf, winner: str = "first", nan: str = "largest", last: str = "dropped"
+) -> Any:
+    """`max_pool2d` with another padding, or another rule for ties, NaN or the last window."""
 
     def mutant(
         input: Array,
@@ -42,6 +59,8 @@ def max_pool(fill: float = -np.inf, winner: str = "first", nan: str = "largest")
     ) -> tuple[Any, Backward]:
         args = kernel_size, stride, padding, dilation, ceil_mode
         axes = windows("max_pool2d", input.shape[-2:], *args)
+        if ceil_mode and last == "kept":
+            axes = [every_window(w) for w in axes]
         all_taps = gathered(input, axes, fill)
         seen = np.where(np.isnan(all_taps), -np.inf, all_taps) if nan == "ignored" else all_taps
         y = seen.max(axis=0)
@@ -214,6 +233,18 @@ PITFALLS = [
         entry="max_pool2d",
         difference="torch: the first in row-major order, by a strict comparison; >= takes the last",
         mutant=max_pool(winner="last"),
+    ),
+    Pitfall(
+        "max pooling keeps the last window of ceil_mode",
+        entry="max_pool2d",
+        difference="torch: one that starts in the right padding is dropped; others: ceil alone",
+        mutant=max_pool(last="kept"),
+    ),
+    Pitfall(
+        "max pooling's indices count within a row",
+        entry="max_pool2d",
+        difference="torch: positions in the flat map of a channel; others: in the row or window",
+        mutant=positions_in_rows,
     ),
     Pitfall(
         "max pooling ignores NaN",
