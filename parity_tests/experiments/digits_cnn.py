@@ -12,6 +12,7 @@ Rates, batches, epochs and shifts were chosen on held-back fifths of the trainin
 of the pictures and the kind of LeNet-5 were shortlisted with the test digits in sight.
 """
 
+import copy
 import math
 import statistics
 import time
@@ -42,6 +43,8 @@ from scratch.nn import functional as F
 from scratch.training import train
 
 SPLIT = 0
+# A model, its optimizers and its training loop.
+Side = tuple[Any, Any, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Recipe:
         cycle: whether it does.
         shift: pixels to shift by, at most.
         flat: whether the pictures are given as rows of pixels.
+        shadow: whether torch also takes the same path from next to the start.
         colour: of its curves.
     """
 
@@ -68,6 +72,7 @@ class Recipe:
     cycle: bool
     shift: int
     flat: bool
+    shadow: bool
     colour: str
 
 
@@ -91,7 +96,16 @@ def mlp(pixels: int) -> Callable[[Any, bool], Any]:
 CYCLE = {"lr": 0.006, "weight_decay": 0.1}
 RECIPES = {
     "LeNet-5": Recipe(
-        lenet, "digit_images", (30, 8), 32, CYCLE, True, 1, flat=False, colour=CLASSES[1]
+        lenet,
+        "digit_images",
+        (30, 8),
+        32,
+        CYCLE,
+        True,
+        1,
+        flat=False,
+        shadow=True,
+        colour=CLASSES[1],
     ),
     "ResNet-10": Recipe(
         resnet,
@@ -102,6 +116,7 @@ RECIPES = {
         True,
         1,
         flat=False,
+        shadow=False,
         colour=CLASSES[0],
     ),
     "MLP": Recipe(
@@ -113,12 +128,28 @@ RECIPES = {
         cycle=False,
         shift=0,
         flat=True,
+        shadow=False,
         colour=CLASSES[2],
     ),
     "MLP, shifted": Recipe(
-        mlp(256), "digit_images", (30, 8), 32, CYCLE, True, 1, flat=True, colour=CLASSES[3]
+        mlp(256),
+        "digit_images",
+        (30, 8),
+        32,
+        CYCLE,
+        True,
+        1,
+        flat=True,
+        shadow=False,
+        colour=CLASSES[3],
     ),
 }
+
+
+def relative(a: Array, b: Array) -> Array:
+    """Differences relative to the larger one."""
+    gap: Array = np.abs(a - b) / np.maximum(a, b)
+    return gap
 
 
 @dataclass
@@ -127,6 +158,7 @@ class Run:
 
     Attributes:
         losses: of each batch.
+        shadow: torch's from the nudged start, if that was trained.
         per_epoch: batches in an epoch.
         logits: of the test digits (n, 10).
         truth: what they are.
@@ -134,6 +166,7 @@ class Run:
     """
 
     losses: list[tuple[float, float]] = field(default_factory=list)
+    shadow: list[float] = field(default_factory=list)
     per_epoch: int = 0
     logits: tuple[Array, Array] = field(default_factory=lambda: (np.empty(0), np.empty(0)))
     truth: Array = field(default_factory=lambda: np.empty(0, np.int64))
@@ -142,9 +175,12 @@ class Run:
     @property
     def apart(self) -> Array:
         """Relative difference of the twins' losses at each step."""
-        a, b = np.array(self.losses).T
-        gap: Array = np.abs(a - b) / np.maximum(a, b)
-        return gap
+        return relative(*np.array(self.losses).T)
+
+    @property
+    def strayed(self) -> Array:
+        """The same of torch and its shadow."""
+        return relative(np.array(self.shadow), np.array(self.losses)[:, 1])
 
     @property
     def accuracy(self) -> tuple[float, float]:
@@ -166,6 +202,15 @@ def make(recipe: Recipe, small: bool, seed: int) -> Twins:
     return alike(recipe.make(scratch.models, small), theirs)
 
 
+def nudged(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy with every parameter one floating-point number higher."""
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        for p in copied.parameters():
+            p.copy_(torch.nextafter(p, torch.full_like(p, math.inf)))
+    return copied
+
+
 def shaped(recipe: Recipe, x: Array) -> Array:
     """Pictures as the network takes them."""
     return x.reshape(len(x), -1) if recipe.flat else x
@@ -177,29 +222,35 @@ def learn(recipe: Recipe, split: Split, small: bool, seed: int) -> Run:
     x, t = split.train_x.astype(np.float64), split.train_y
     paper = float(split.standardizer(np.zeros_like(split.train_x[:1])).flat[0])
     twins = make(recipe, small, seed)
-    ours = scratch.optim.AdamW(twins.ours.parameters(), **recipe.optimizer_args)
-    theirs = torch.optim.AdamW(twins.theirs.parameters(), **recipe.optimizer_args)
+    sides: list[Side] = [(twins.ours, scratch.optim, train)]
+    sides.append((twins.theirs, torch.optim, torch_ref.training.train))
+    if recipe.shadow:
+        sides.append((nudged(twins.theirs), torch.optim, torch_ref.training.train))
     result = Run(per_epoch=math.ceil(len(x) / recipe.rows), truth=split.test_y)
     result.parameters = sum(p.data.size for p in twins.ours.parameters())
-    schedulers: list[Any] = []
+    steppers = [o.AdamW(model.parameters(), **recipe.optimizer_args) for model, o, _ in sides]
+    schedulers = []
     if recipe.cycle:
-        total, top = epochs * result.per_epoch, recipe.optimizer_args["lr"]
-        schedulers.append(scratch.optim.lr_scheduler.OneCycleLR(ours, top, total))
-        schedulers.append(torch.optim.lr_scheduler.OneCycleLR(theirs, top, total))
+        top, total = recipe.optimizer_args["lr"], epochs * result.per_epoch
+        schedulers = [
+            side[1].lr_scheduler.OneCycleLR(stepper, top, total)
+            for side, stepper in zip(sides, steppers, strict=True)
+        ]
     rng = np.random.default_rng(seed)
     for epoch in range(epochs):
         moved = random_shift(x, recipe.shift, rng, fill=paper) if recipe.shift else x
         seen = shaped(recipe, moved)
         order = epoch_order(len(x), seed, epoch)
-        pairs = zip(
-            train(twins.ours, ours, "cross_entropy", seen, t, batches(order, recipe.rows)),
-            torch_ref.training.train(
-                twins.theirs, theirs, "cross_entropy", seen, t, batches(order, recipe.rows)
+        records = zip(
+            *(
+                follow(model, stepper, "cross_entropy", seen, t, batches(order, recipe.rows))
+                for (model, _, follow), stepper in zip(sides, steppers, strict=True)
             ),
             strict=True,
         )
-        for a, b in pairs:
-            result.losses.append((a.loss, b.loss))
+        for ours, theirs, *shadow in records:
+            result.losses.append((ours.loss, theirs.loss))
+            result.shadow += [record.loss for record in shadow]
             for scheduler in schedulers:
                 scheduler.step()
     result.logits = twins(shaped(recipe, split.test_x.astype(np.float64)))
