@@ -29,11 +29,15 @@ from torch_ref.models import mobilenet_v2 as torch_mobilenet_v2
 class Blank(Generator):
     """Draws zeros at once: a full-size network whose weights come from elsewhere."""
 
-    def _units(self, n: int, dtype: np.dtype[Any]) -> Array:
-        return np.zeros(n, dtype)
+    def uniform(self, low: float, high: float, size: Any, dtype: Any = np.float32) -> Array:
+        """Zeros."""
+        return np.broadcast_to(np.zeros((), dtype), size)
 
-    def _normal_blocks(self, n: int, dtype: np.dtype[Any]) -> Array:
-        return np.zeros(n, dtype)
+    def normal(
+        self, mean: float, std: float, size: Any, dtype: Any = np.float32, **_: Any
+    ) -> Array:
+        """Zeros."""
+        return self.uniform(mean, std, size, dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -181,3 +181,12 @@ def test_generated_grids(
     gradients = torch.autograd.grad(expected, leaves, torch.tensor(dy))
     for ours, theirs in zip(back(dy), gradients, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * max(1, abs(dy).sum()))
+
+
+def test_no_channels_leave_the_grid_alone() -> None:
+    """torch returns memory that it did not write as the grid's gradient, now and then not finite."""
+    rng = np.random.default_rng(0)
+    y, backward = F.grid_sample(np.zeros((2, 0, 3, 4)), rng.uniform(-1, 1, (2, 2, 3, 2)))
+    assert y.shape == (2, 0, 2, 3)
+    dx, dgrid = backward(np.zeros_like(y))
+    assert dx.shape == (2, 0, 3, 4) and np.array_equal(dgrid, np.zeros((2, 2, 3, 2)))

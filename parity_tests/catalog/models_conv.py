@@ -105,6 +105,7 @@ BLOCKS = [
         cases=(
             Case("image", lambda d: Call(d.normal(2, 5, 4, 3)), init=Call(5, 2)),
             Case("one pixel", lambda d: Call(d.normal(3, 4, 1, 1)), init=Call(4, 1)),
+            Case("no batch axis", lambda d: Call(d.normal(5, 4, 3)), init=Call(5, 2)),
         ),
     ),
     Layer(
@@ -521,6 +522,11 @@ REFUSALS = [
         lambda: ResNet(Basic, (1,) * 4, 2, width=1)(np.ones((1, 3, 8, 8))),
         "conv2d",
     ),
+    Refusal(
+        "Conv2dNormActivation: even",
+        lambda: mobilenet_v2.Conv2dNormActivation(3, 4, 2),
+        "Conv2dNormActivation",
+    ),
     Refusal("InvertedResidual: stride", lambda: Inverted(2, 2, 3, 1), "InvertedResidual"),
     Refusal("InvertedResidual: ratio", lambda: Inverted(2, 2, 1, 0), "InvertedResidual"),
     Refusal("MobileNetV2: no classes", lambda: MobileNetV2(0), "MobileNetV2"),
@@ -572,6 +578,11 @@ REFUSALS = [
         "UNet",
     ),
     Refusal("UNet: too small", lambda: UNet(1, 2, 1, width=1)(images(1, 1, 8, 8)), "conv2d"),
+    Refusal(
+        "IntermediateLayerGetter: a name",
+        lambda: deeplabv3.IntermediateLayerGetter(ResNet(Basic, (1,) * 4, width=1), ["layer5"]),
+        "IntermediateLayerGetter",
+    ),
     Refusal("ASPP: no channels", lambda: ASPP(0, (1,)), "ASPP"),
     Refusal("ASPP: rates", lambda: ASPP(4, 12), "ASPP"),
     Refusal("ASPP: a rate", lambda: ASPP(4, (12, 0)), "ASPP"),

@@ -264,11 +264,6 @@ ENTRIES = [
                 lambda d: Call(d.normal(2, 2, 3, 4), points(d, 2, (0, 3))),
                 zero=("input",),
             ),
-            Case(
-                "no channels",
-                lambda d: Call(d.normal(2, 0, 3, 4), points(d, 2, (2, 3))),
-                zero=("grid",),
-            ),
         ),
     ),
     Op(

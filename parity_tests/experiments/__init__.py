@@ -5,6 +5,7 @@ from collections.abc import Callable
 from parity_tests.experiments import (
     activations,
     architecture,
+    convolution_kernels,
     decision_surface,
     digits_cnn,
     feedforward,
@@ -17,6 +18,7 @@ from parity_tests.experiments import (
     neuron,
     optimizer_marathon,
     optimizer_race,
+    pooling,
     schedule_gallery,
     shapes,
     weight_decay,
@@ -41,6 +43,8 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "schedule_gallery": schedule_gallery.run,
     "learning_rates": learning_rates.run,
     "weight_decay": weight_decay.run,
+    "convolution_kernels": convolution_kernels.run,
+    "pooling": pooling.run,
     "shapes": shapes.run,
     "digits_cnn": digits_cnn.run,
 }

@@ -176,7 +176,7 @@ def _draw_answers(path: Path, x: Array, answers: dict[str, Array]) -> None:
 def _draw_differences(
     path: Path, errors: dict[str, Errors], maps: dict[tuple[str, str], Array]
 ) -> None:
-    with figure(path, 1, 4, (17, 4.2), width_ratios=(1.1, 1.1, 1.1, 1.2)) as (fig, axes):
+    with figure(path, 1, 4, (17, 5), width_ratios=(1.1, 1.1, 1.1, 1.2)) as (fig, axes):
         bell = "Gaussian 13 x 13"
         shown = (("float64", "Sobel, x"), ("float64", bell), ("float32", bell))
         for ax, key in zip(axes, shown, strict=False):

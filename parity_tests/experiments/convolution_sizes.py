@@ -185,7 +185,7 @@ def _seen(outcome: Outcome, out: Path) -> None:
                 title=f"{_name(options)}\n6 x 6 to {len(y[0, 0])} x {len(y[0, 0])}",
             )
         fig.suptitle(
-            "How many windows of 3 x 3 see each pixel: edges are seen less or never", fontsize=13
+            "How many windows of 3 x 3 see a pixel; at the edge often fewer, or none", fontsize=13
         )
     outcome.figures.append(path)
     outcome.numbers["pixels of 6 x 6 that no window of 3 x 3 sees"] = unseen

@@ -55,7 +55,7 @@ def claim(outcome: Outcome, out: Path) -> None:
         windows = laid_out(n, k, s, p, ceil_mode)
         steps = (n + 2 * p - k) / s
         naive += (math.ceil(steps) if ceil_mode else math.floor(steps)) + 1 != len(windows)
-        x = np.arange(1.0, n + 1) ** 2
+        x = -(np.arange(1.0, n + 1) ** 2)  # a zero of padding would be larger
         largest = [max(x[i] for i in w if 0 <= i < n) for w in windows]
         if not all(
             np.array_equal(y, largest) for y in _both("max_pool1d", x, k, s, p, 1, ceil_mode)

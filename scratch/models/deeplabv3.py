@@ -39,12 +39,17 @@ class IntermediateLayerGetter(nn.ModuleDict):
 
     Shape:
         as the first child's to a tuple of outputs.
+
+    Raises:
+        ValueError: if there is no child of a name.
     """
 
     _skips_input_grad = True
 
     def __init__(self, model: Module, return_layers: Sequence[str]) -> None:
         children = dict(model.named_children())
+        for name in return_layers:
+            check.option("IntermediateLayerGetter", "every name", name, tuple(children))
         last = list(children).index(return_layers[-1])
         super().__init__(dict(list(children.items())[: last + 1]))
         self.return_layers = tuple(return_layers)

@@ -49,7 +49,7 @@ class SqueezeExcitation(Module):
         generator: where the start comes from; None draws a fresh one.
 
     Shape:
-        (N, C, H, W) to the same.
+        (N, C, H, W) or (C, H, W) to the same.
 
     Raises:
         TypeError, ValueError: if a size is not a positive integer.
@@ -91,10 +91,10 @@ class SqueezeExcitation(Module):
 
 @op
 def _times(x: Array, s: Array) -> tuple[Array, Backward]:
-    """Images (N, C, H, W) times factors (N, C, 1, 1)."""
+    """Images (..., H, W) times factors (..., 1, 1)."""
 
     def backward(dy: Array) -> tuple[Array, Array]:
-        return dy * s, np.einsum("nchw,nchw->nc", dy, x)[:, :, None, None]
+        return dy * s, np.einsum("...hw,...hw->...", dy, x)[..., None, None]
 
     return x * s, backward
 

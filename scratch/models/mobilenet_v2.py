@@ -53,6 +53,9 @@ class Conv2dNormActivation(nn.Sequential):
 
     Shape:
         (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride), rounded up.
+
+    Raises:
+        TypeError, ValueError: if a size is not a positive integer or `kernel_size` is even.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class Conv2dNormActivation(nn.Sequential):
         dtype: DTypeLike = np.float32,
         generator: Generator | None = None,
     ) -> None:
+        if not check.size("Conv2dNormActivation", "kernel_size", kernel_size, low=1) % 2:
+            check.refuse("Conv2dNormActivation", "an odd kernel_size", kernel_size)
         conv = nn.Conv2d(
             in_channels,
             out_channels,

@@ -35,7 +35,7 @@ class SqueezeExcitation(nn.Module):
         dtype: of the parameters.
 
     Shape:
-        (N, C, H, W) to the same.
+        (N, C, H, W) or (C, H, W) to the same.
 
     Source:
         Hu, Shen & Sun 2018, arXiv:1709.01507; SiLU in place of its ReLU, as in EfficientNet.
