@@ -184,7 +184,7 @@ def test_generated_grids(
 
 
 def test_no_channels_leave_the_grid_alone() -> None:
-    """torch returns memory that it did not write as the grid's gradient, now and then not finite."""
+    """torch's gradient of the grid is memory that it did not write, now and then not finite."""
     rng = np.random.default_rng(0)
     y, backward = F.grid_sample(np.zeros((2, 0, 3, 4)), rng.uniform(-1, 1, (2, 2, 3, 2)))
     assert y.shape == (2, 0, 2, 3)

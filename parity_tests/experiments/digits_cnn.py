@@ -376,7 +376,7 @@ def _draw_curves(path: Path, runs: Runs, small: bool) -> Path:
                 apart.semilogy(at, most, color=colour, lw=1, alpha=0.8, label=label)
                 if other.shadow:
                     strays = np.maximum(other.strayed.reshape(-1, r.per_epoch).max(1), 1e-16)
-                    label = f"{name}, torch from its shadow" if i == 0 else None
+                    label = f"{name}, torch moved by a rounding" if i == 0 else None
                     apart.semilogy(at, strays, color=colour, lw=1, ls=":", label=label)
         loss.plot([], [], "o", mfc="none", mec=TORCH, ms=4, label="torch")
         loss.set(
@@ -388,7 +388,7 @@ def _draw_curves(path: Path, runs: Runs, small: bool) -> Path:
         apart.set(
             xlabel="epoch",
             ylabel="relative difference of the losses, most in the epoch",
-            title=f"Scratch and torch stay within {top:.0e}: as torch and its shadow do",
+            title=f"Scratch and torch stay within {top:.0e} of each other",
         )
         for k, (name, done) in enumerate(runs.items()):
             values = 100 * np.array([r.accuracy for r in done])

@@ -156,7 +156,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Accuracies and differences, with the claims about them.
     """
     outcome = Outcome("shapes")
-    starts, longer, steps = (1, 2, 400) if small else (5, LONGER, STEPS)
+    starts, longer, steps = (1, 2, 500) if small else (5, LONGER, STEPS)
     data = {s: load(s) for s in range(seed, seed + starts)}
     whole = [learn(d, False, steps, s) for s, d in data.items()]
     last = [learn(d, True, steps, s) for s, d in data.items()]
@@ -180,7 +180,7 @@ def _claims(
     names = ("all of it", "the last layer", f"the same, {longer} times as long")
     lines = [f"{'trained':26}{'steps':>6}{'scratch':>22}{'torch':>22}   test pictures right"]
     for name, values, done in zip(names, ends.values(), runs.values(), strict=True):
-        cells = [f"{v.mean():.2%}, least {v.min():.1%}" for v in values.T]
+        cells = [f"{v.mean():.2%}, least {v.min():.2%}" for v in values.T]
         lines.append(f"{name:26}{len(done[0].losses):6}{cells[0]:>22}{cells[1]:>22}")
     outcome.text = "\n".join(lines)
     drift = {k: [float(r.apart.max()) for r in done] for k, done in runs.items()}
