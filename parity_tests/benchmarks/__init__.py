@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from parity_tests.benchmarks import convolution, dense, norm
+from parity_tests.benchmarks import convolution, dense, norm, recurrent
 from parity_tests.benchmarks.timing import Timing
 
 BENCHMARKS: dict[str, Callable[[], Timing]] = {
     **dense.BENCHMARKS,
     **convolution.BENCHMARKS,
     **norm.BENCHMARKS,
+    **recurrent.BENCHMARKS,
 }

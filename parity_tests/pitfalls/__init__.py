@@ -3,6 +3,8 @@
 from parity_tests.pitfalls import (
     activation,
     conv,
+    crf,
+    ctc,
     dropout,
     embedding,
     linear,
@@ -18,6 +20,7 @@ from parity_tests.pitfalls import (
     parametrize,
     pool,
     rearrange,
+    recurrent,
     resize,
     schedules,
 )
@@ -31,6 +34,8 @@ FAMILIES = (
     dropout,
     loss,
     linear_cross_entropy,
+    crf,
+    ctc,
     norm,
     parametrize,
     optim,
@@ -40,6 +45,7 @@ FAMILIES = (
     padding,
     pool,
     rearrange,
+    recurrent,
     resize,
     models,
     models_conv,

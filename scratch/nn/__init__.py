@@ -36,6 +36,8 @@ from scratch.nn.conv import Conv3d as Conv3d
 from scratch.nn.conv_transpose import ConvTranspose1d as ConvTranspose1d
 from scratch.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from scratch.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
+from scratch.nn.crf import LinearChainCRF as LinearChainCRF
+from scratch.nn.ctc_loss import CTCLoss as CTCLoss
 from scratch.nn.distance import CosineSimilarity as CosineSimilarity
 from scratch.nn.distance import PairwiseDistance as PairwiseDistance
 from scratch.nn.dropout import AlphaDropout as AlphaDropout
@@ -52,6 +54,8 @@ from scratch.nn.fractional_max_pool import FractionalMaxPool2d as FractionalMaxP
 from scratch.nn.fractional_max_pool import FractionalMaxPool3d as FractionalMaxPool3d
 from scratch.nn.gelu import GELU as GELU
 from scratch.nn.group_norm import GroupNorm as GroupNorm
+from scratch.nn.gru import GRU as GRU
+from scratch.nn.gru import GRUCell as GRUCell
 from scratch.nn.instance_norm import InstanceNorm1d as InstanceNorm1d
 from scratch.nn.instance_norm import InstanceNorm2d as InstanceNorm2d
 from scratch.nn.instance_norm import InstanceNorm3d as InstanceNorm3d
@@ -67,6 +71,8 @@ from scratch.nn.local_response_norm import LocalResponseNorm as LocalResponseNor
 from scratch.nn.lp_pool import LPPool1d as LPPool1d
 from scratch.nn.lp_pool import LPPool2d as LPPool2d
 from scratch.nn.lp_pool import LPPool3d as LPPool3d
+from scratch.nn.lstm import LSTM as LSTM
+from scratch.nn.lstm import LSTMCell as LSTMCell
 from scratch.nn.margin_loss import CosineEmbeddingLoss as CosineEmbeddingLoss
 from scratch.nn.margin_loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from scratch.nn.margin_loss import MarginRankingLoss as MarginRankingLoss
@@ -119,6 +125,8 @@ from scratch.nn.regression_loss import MSELoss as MSELoss
 from scratch.nn.regression_loss import PoissonNLLLoss as PoissonNLLLoss
 from scratch.nn.regression_loss import SmoothL1Loss as SmoothL1Loss
 from scratch.nn.rms_norm import RMSNorm as RMSNorm
+from scratch.nn.rnn import RNN as RNN
+from scratch.nn.rnn import RNNCell as RNNCell
 from scratch.nn.sigmoid import GLU as GLU
 from scratch.nn.sigmoid import LogSigmoid as LogSigmoid
 from scratch.nn.sigmoid import Sigmoid as Sigmoid

@@ -2,6 +2,7 @@
 
 from scratch.nn.utils import parametrizations as parametrizations
 from scratch.nn.utils import parametrize as parametrize
+from scratch.nn.utils import rnn as rnn
 from scratch.nn.utils.spectral_norm import remove_spectral_norm as remove_spectral_norm
 from scratch.nn.utils.spectral_norm import spectral_norm as spectral_norm
 from scratch.nn.utils.weight_norm import remove_weight_norm as remove_weight_norm
