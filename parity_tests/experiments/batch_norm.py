@@ -643,8 +643,8 @@ def _draw_inputs(path: Path, runs: dict[Key, list[Run]], rates: tuple[float, ...
 def _draw_batches(path: Path, batches: list[Batches]) -> None:
     with figure(path, 1, 2, (12, 4.8)) as (fig, (modes_apart, accuracy)):
         sizes = np.array(batches[0].sizes)
-        kinds: tuple[tuple[str, ...], ...] = (("same", SCRATCH, "o-", f"trained in batches of {sizes[-1]}"),)
-        kinds += (("trained", TORCH, "s--", "trained in batches of the same size"),)
+        kinds = [("same", SCRATCH, "o-", f"trained in batches of {sizes[-1]}")]
+        kinds.append(("trained", TORCH, "s--", "trained in batches of the same size"))
         for name, colour, style, label in kinds:
             for i, b in enumerate(batches):
                 values = getattr(b, name)
@@ -669,10 +669,12 @@ def _draw_batches(path: Path, batches: list[Batches]) -> None:
         accuracy.set(
             xlabel="rows in a batch",
             ylabel="test accuracy, %",
-            title=f"Mean of {len(batches)} start{'s' if len(batches) > 1 else ''}",
+            title="The same number of steps: small batches learn less"
+            + (f" (mean of {len(batches)} starts)" if len(batches) > 1 else ""),
         )
         for ax in (modes_apart, accuracy):
             ax.set_xticks(sizes, [str(m) for m in sizes])
             ax.minorticks_off()
             ax.legend(fontsize=8)
+        modes_apart.set_yticks((0.05, 0.1, 0.2, 0.3), ["0.05", "0.1", "0.2", "0.3"])
         fig.suptitle("Four ReLU layers with batch normalisation, digits", fontsize=13)

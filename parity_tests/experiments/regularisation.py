@@ -216,3 +216,191 @@ def learn(kind: str, data: Data, epochs: int, every: int, seed: int) -> Run:
 
 
 Runs = dict[str, list[Run]]
+
+
+def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
+    """Learn the same few digits in four ways.
+
+    Args:
+        out: folder for the figures.
+        small: fewer epochs, from one start.
+        seed: of the first start.
+
+    Returns:
+        Losses, gaps and accuracies, with the claims about them.
+    """
+    outcome = Outcome("regularisation")
+    epochs, starts, every = (60, 1, 4) if small else (160, 5, 8)
+    data = {s: load(s) for s in range(seed, seed + starts)}
+    runs: Runs = {
+        kind: [learn(kind, rows, epochs, every, s) for s, rows in data.items()] for kind in KINDS
+    }
+    _same_inputs(outcome, runs, data[seed], seed)
+    _claims(outcome, runs, epochs)
+    paths = [out / f"regularisation_{name}.png" for name in ("curves", "ends", "inputs")]
+    _draw_curves(paths[0], runs, every)
+    _draw_ends(paths[1], runs)
+    _draw_inputs(paths[2], data[seed], seed)
+    outcome.figures += paths
+    return outcome
+
+
+def masks(pair: Twins, x: Array) -> list[tuple[Array, Array]]:
+    """What each dropout layer of both multiplies with in one forward, 0 where x is 0 too."""
+    found: list[list[Array]] = [[], []]
+    removers: list[Any] = []
+
+    def note(kept: list[Array], module: Any, args: Any, output: Any) -> None:
+        a, y = (np.asarray(v) for v in (args[0], output))
+        kept.append(np.divide(y, a, out=np.zeros_like(a), where=a != 0))
+
+    for kept, model, kinds in (
+        (found[0], pair.ours, (nn.Dropout, nn.Dropout2d)),
+        (found[1], pair.theirs, (Drop,)),
+    ):
+        for layer in model.modules():
+            if isinstance(layer, kinds):
+                removers.append(layer.register_forward_hook(partial(note, kept)))
+    pair.ours.train()(x)
+    with torch.no_grad():
+        pair.theirs.train()(torch.from_numpy(x))
+    for remove in removers:
+        remove() if callable(remove) else remove.remove()
+    return list(zip(*found, strict=True))
+
+
+def _same_inputs(outcome: Outcome, runs: Runs, data: Data, seed: int) -> None:
+    """Masks of both twins, and torch's own Dropout."""
+    drawn = masks(twins(True, seed), data.x)
+    equal = all(np.array_equal(a != 0, b != 0) for a, b in drawn)
+    shares = [1 - float(np.count_nonzero(a) / a.size) for a, _ in drawn]
+    outcome.claim(
+        "both twins drop the same feature maps and units",
+        f"{len(drawn)} layers on {len(data.x)} pictures, "
+        + ", ".join(f"{s:.0%}" for s in shares)
+        + " of the entries zero, by ReLU or dropped",
+        equal and len(drawn) == 3,
+    )
+    if same_draws():  # not where torch has MKL on an Intel processor
+        x = np.abs(np.random.default_rng(seed).normal(size=(9, 16, 4, 4))) + 0.1
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            theirs = [torch.nn.Dropout2d(P_MAPS).double()(torch.from_numpy(x)).numpy()]
+            theirs.append(torch.nn.Dropout(P_UNITS)(torch.from_numpy(x)).numpy())
+        generator = Generator(seed)
+        ours = [nn.Dropout2d(P_MAPS, generator=generator)(x)[0]]
+        ours.append(nn.Dropout(P_UNITS, generator=generator)(x)[0])
+        outcome.claim(
+            "torch's own Dropout2d and Dropout drop the same from the same seed",
+            "every entry",
+            all(np.array_equal(a != 0, b != 0) for a, b in zip(ours, theirs, strict=True)),
+        )
+    drift = {kind: max(r.drift for r in done) for kind, done in runs.items()}
+    outcome.numbers["twins apart"] = drift
+    outcome.claim(
+        f"losses of both twins agree in all {sum(map(len, runs.values()))} runs",
+        ", ".join(f"{kind} {d:.0e}" for kind, d in drift.items()) + " apart at most",
+        max(drift.values()) < 1e-9,
+    )
+
+
+def _claims(outcome: Outcome, runs: Runs, epochs: int) -> None:
+    lines = [
+        f"{ROWS} digits, {epochs} epochs, mean of {len(runs['plain'])} start(s)",
+        f"{'':9}{'training':>9}{'test loss':>10}{'lowest':>8}{'gap':>7}{'accuracy':>10}{'moved':>7}",
+    ]
+    for kind, done in runs.items():
+        train, test, lowest, gap = (
+            np.mean([f(r) for r in done])
+            for f in (
+                lambda r: r.train[-1][0],
+                lambda r: r.test[-1][0],
+                lambda r: min(v for v, _ in r.test),
+                lambda r: r.gap[0],
+            )
+        )
+        hits, moved = (
+            np.mean([f(r) for r in done]) for f in (lambda r: r.right[-1][0], lambda r: r.moved[0])
+        )
+        lines.append(
+            f"{kind:9}{train:9.4f}{test:10.3f}{lowest:8.3f}{gap:7.3f}{hits:10.1%}{moved:7.1%}"
+        )
+    outcome.text = "\n".join(lines)
+
+
+def _draw_curves(path: Path, runs: Runs, every: int) -> None:
+    with figure(path, 1, 4, (16, 4.6), sharey=True) as (fig, axes):
+        for ax, (kind, done) in zip(axes, runs.items(), strict=True):
+            for i, r in enumerate(done):
+                at = every * np.arange(len(r.test))
+                for values, style, label in (
+                    (r.test, "-", "test digits"),
+                    (r.train, "--", "training digits"),
+                ):
+                    ours, theirs = np.array(values).T
+                    ax.semilogy(
+                        at, ours, style, color=COLOURS[kind], lw=1.3, label=None if i else label
+                    )
+                    ax.semilogy(at[::4], theirs[::4], "o", mfc="none", mec=COLOURS[kind], ms=4)
+            gap = np.mean([r.gap[0] for r in done])
+            hits = np.mean([r.right[-1][0] for r in done])
+            ax.set_title(f"{kind}: gap {gap:.2f}, {hits:.1%} right")
+            ax.set_xlabel("epoch")
+            ax.plot([], [], "o", mfc="none", mec="0.2", ms=4, label="the same in torch")
+            ax.legend(fontsize=8, loc="lower left")
+        axes[0].set_ylabel("cross-entropy")
+        fig.suptitle(
+            f"{ROWS} digits to learn from: all four know them in the end, but not the others",
+            fontsize=13,
+        )
+
+
+def _draw_ends(path: Path, runs: Runs) -> None:
+    with figure(path, 1, 3, (14, 4.4)) as (fig, axes):
+        measures = (
+            ("gap of the losses", [[r.gap for r in done] for done in runs.values()], 1),
+            ("test accuracy, %", [[r.right[-1] for r in done] for done in runs.values()], 100),
+            (
+                "accuracy on moved test digits, %",
+                [[r.moved for r in done] for done in runs.values()],
+                100,
+            ),
+        )
+        for ax, (label, values, scale) in zip(axes, measures, strict=True):
+            for i, (kind, pairs) in enumerate(zip(runs, values, strict=True)):
+                both = scale * np.array(pairs)
+                at = i + np.linspace(-0.15, 0.15, len(both)) if len(both) > 1 else np.array([i])
+                ax.plot(at, both[:, 0], "x", color=COLOURS[kind], ms=8)
+                ax.plot(at, both[:, 1], "o", mfc="none", mec=COLOURS[kind], ms=9)
+                mean = both[:, 0].mean()
+                ax.plot([i - 0.3, i + 0.3], [mean, mean], color=COLOURS[kind], lw=1)
+                ax.text(
+                    i + 0.33, mean, f"{mean:.{2 if scale == 1 else 1}f}", fontsize=8, va="center"
+                )
+            ax.set_xticks(range(len(runs)), list(runs))
+            ax.set_xlim(-0.6, len(runs) - 0.2)
+            ax.set_ylabel(label)
+        axes[0].set_ylim(bottom=0)
+        axes[0].plot([], [], "kx", label="scratch, each start")
+        axes[0].plot([], [], "ko", mfc="none", label="torch")
+        axes[0].legend(fontsize=8)
+        fig.suptitle("At the end", fontsize=13)
+
+
+def _draw_inputs(path: Path, data: Data, seed: int) -> None:
+    drawn = masks(twins(True, seed), data.x[:1].repeat(1, 0))[0][0][0]
+    rng = np.random.default_rng((seed, 2))
+    with figure(path, 2, 8, (12, 3.8)) as (fig, axes):
+        for column, ax in enumerate(axes[0]):
+            picture = (
+                data.x[:1] if column == 0 else random_shift(data.x[:1], SHIFT, rng, fill=data.black)
+            )
+            ax.imshow(picture[0, 0], cmap="gray_r")
+            ax.set_title("a digit" if column == 0 else "moved", fontsize=9)
+        for column, ax in enumerate(axes[1]):
+            ax.imshow(drawn[column], cmap="gray_r", vmin=0, vmax=1.25)
+            ax.set_title(
+                f"map {column}: " + ("kept" if drawn[column].any() else "dropped"), fontsize=9
+            )
+        for ax in axes.flat:
+            ax.axis("off")
