@@ -2,7 +2,7 @@
 
     head       the convolutions frozen, in evaluation mode; only a new dense layer is trained
     whole      everything is trained on from there, the dense layer new
-    scratch    everything from a random start
+    fresh      the whole from a random start
 
 The guide names transfer learning among its key insights [5605-5650] and never does it. Here a small
 network with batch normalisation learns 0 to 4 from hundreds of digits, and then 5 to 9 from one to
@@ -32,7 +32,7 @@ from scratch.nn import functional as F
 
 SPLIT = 5  # classes below it are learned first
 SHOTS = (1, 2, 5, 10, 20)
-WAYS = {"head": CLASSES[0], "whole": CLASSES[1], "scratch": "0.35"}
+WAYS = {"head": CLASSES[0], "whole": CLASSES[1], "fresh": "0.35"}
 LR, BATCH = 0.005, 25
 HEAD = "1."  # parameter names of the dense layer begin with it
 
@@ -259,8 +259,8 @@ def learn(shots: tuple[int, ...], before: int, steps: int, seed: int) -> Start:
     taught = trained(pair, first.x, first.t, before, seed, frozen=False, evaluation=False)
 
     def one(way: str, part: Part, k: int, evaluation: bool) -> Result:
-        fresh = built(network, seed + 1000)
-        model = fresh if way == "scratch" else with_head(pair, fresh)
+        start = built(network, seed + 1000)
+        model = start if way == "fresh" else with_head(pair, start)
         x, t = few(part, k)
         frozen = way == "head"
         done = trained(model, x, t, steps, seed, frozen=frozen, evaluation=evaluation)
@@ -336,7 +336,7 @@ def _ways(outcome: Outcome, found: list[Start], shots: tuple[int, ...]) -> None:
         "accuracy on 0 to 4 afterwards": {way: v.tolist() for way, v in old.items()},
     }
     low = [i for i, k in enumerate(shots) if k <= 5]
-    ahead = new["whole"][:, low].mean(1) - new["scratch"][:, low].mean(1)
+    ahead = new["whole"][:, low].mean(1) - new["fresh"][:, low].mean(1)
     outcome.claim(
         "from at most five digits of each, fine-tuning the whole beats a random start, in the mean "
         "over the numbers of digits and in every start",
@@ -344,7 +344,7 @@ def _ways(outcome: Outcome, found: list[Start], shots: tuple[int, ...]) -> None:
         f"{100 * (new['whole'][:, -1] - new['scratch'][:, -1]).mean():.1f} in the mean",
         bool(ahead.min() > 0),
     )
-    best_other = np.minimum(new["whole"][:, -1], new["scratch"][:, -1])
+    best_other = np.minimum(new["whole"][:, -1], new["fresh"][:, -1])
     outcome.claim(
         f"with {shots[-1]} of each the frozen body is the worst choice in every start: what it saw "
         "in 0 to 4 is not all that tells 5 to 9 apart",
@@ -358,7 +358,7 @@ def _ways(outcome: Outcome, found: list[Start], shots: tuple[int, ...]) -> None:
         + ", ".join(f"{way} {v.min():.1%} to {v.max():.1%}" for way, v in old.items()),
         bool(np.all(old["head"] == first[:, None]))
         and bool(np.all(old["whole"] < first[:, None]))
-        and bool(old["scratch"].mean() < 0.4),
+        and bool(old["fresh"].mean() < 0.4),
     )
 
 
@@ -432,19 +432,22 @@ def _draw_ways(path: Path, found: list[Start], shots: tuple[int, ...]) -> None:
             ax.minorticks_off()
             ax.set_xlabel("digits of each of the classes 5 to 9")
         first = 100 * np.mean([s.first for s in found])
-        axes[1].axhline(first, color="0.6", lw=1, ls=":")
-        axes[1].text(shots[0], first - 4, "before", fontsize=8, color="0.4", va="top")
-        axes[0].set(ylabel="test accuracy on 5 to 9, %", title="From few digits")
+        axes[1].axhline(first, color="0.6", lw=1, ls=":", label="before")
+        axes[1].legend(fontsize=8, loc="center right")
+        axes[0].set(
+            ylabel="test accuracy on 5 to 9, %",
+            title="Fine-tuning the whole is ahead while digits are few",
+        )
         axes[1].set(
             ylabel="test accuracy on 0 to 4, %",
             title="What the body still knows, with the dense layer of before",
             ylim=(0, 105),
         )
-        axes[0].plot([], [], "kx", ms=4, label="scratch package, each start")
+        axes[0].plot([], [], "kx", ms=4, label="scratch, each start")
         axes[0].plot([], [], "ko", mfc="none", label="torch")
         axes[0].legend(fontsize=8, loc="lower right")
         fig.suptitle(
-            "A network that knows 0 to 4: only a new head, the whole of it, or from scratch",
+            "A network that knows 0 to 4 learns 5 to 9: only a new head, the whole of it, or a fresh one",
             fontsize=13,
         )
 
