@@ -4,7 +4,7 @@
     whole      everything is trained on from there, the dense layer new
     fresh      the whole from a random start
 
-The guide names transfer learning among its key insights [5605-5650] and never does it. Here a small
+The guide names transfer learning among its key insights [2787, 5647] and never does it. Here a small
 network with batch normalisation learns 0 to 4 from hundreds of digits, and then 5 to 9 from one to
 twenty of each. The classic mistake is measured too: a frozen layer whose batch normalisation is
 left in training mode has frozen parameters, but its running statistics move.
@@ -341,7 +341,7 @@ def _ways(outcome: Outcome, found: list[Start], shots: tuple[int, ...]) -> None:
         "from at most five digits of each, fine-tuning the whole beats a random start, in the mean "
         "over the numbers of digits and in every start",
         f"{100 * ahead.min():.1f} to {100 * ahead.max():.1f} points; with {shots[-1]} of each "
-        f"{100 * (new['whole'][:, -1] - new['scratch'][:, -1]).mean():.1f} in the mean",
+        f"{100 * (new['whole'][:, -1] - new['fresh'][:, -1]).mean():.1f} in the mean",
         bool(ahead.min() > 0),
     )
     best_other = np.minimum(new["whole"][:, -1], new["fresh"][:, -1])
@@ -447,7 +447,7 @@ def _draw_ways(path: Path, found: list[Start], shots: tuple[int, ...]) -> None:
         axes[0].plot([], [], "ko", mfc="none", label="torch")
         axes[0].legend(fontsize=8, loc="lower right")
         fig.suptitle(
-            "A network that knows 0 to 4 learns 5 to 9: only a new head, the whole of it, or a fresh one",
+            "A network that knows 0 to 4 learns 5 to 9: a new head, the whole of it, or a fresh one",
             fontsize=13,
         )
 
