@@ -4,7 +4,7 @@
     whole      everything is trained on from there, the dense layer new
     fresh      the whole from a random start
 
-The guide names transfer learning among its key insights [2787, 5647] and never does it. Here a small
+The guide names transfer learning among its insights [2787, 5647] and never does it. Here a small
 network with batch normalisation learns 0 to 4 from hundreds of digits, and then 5 to 9 from one to
 twenty of each. The classic mistake is measured too: a frozen layer whose batch normalisation is
 left in training mode has frozen parameters, but its running statistics move.
@@ -447,7 +447,7 @@ def _draw_ways(path: Path, found: list[Start], shots: tuple[int, ...]) -> None:
         axes[0].plot([], [], "ko", mfc="none", label="torch")
         axes[0].legend(fontsize=8, loc="lower right")
         fig.suptitle(
-            "A network that knows 0 to 4 learns 5 to 9: a new head, the whole of it, or a fresh one",
+            "A network that knows 0 to 4 learns 5 to 9: a new head, all of it, or a fresh one",
             fontsize=13,
         )
 
