@@ -407,12 +407,12 @@ def _grid(
         r
         for (_, norm, depth, lr), done in runs.items()
         for r in done
-        if lr <= 0.3 and (not norm or depth <= 6 or lr < CALM)
+        if lr <= 0.3 and not (norm and depth > 6)
     ]
     every = [r for done in runs.values() for r in done]
     outcome.claim(
-        "losses and running statistics of the twins agree in all runs up to rate 0.3, but for the "
-        "12 normalised layers from 0.1 on, which amplify roundings",
+        "losses and running statistics of the twins agree in all runs up to rate 0.3, but for 12 "
+        "normalised layers, which amplify roundings",
         f"{len(calm)} runs: losses {max(r.drift for r in calm):.0e}, statistics "
         f"{max(r.running for r in calm):.0e} apart at most; in all {len(every)} runs losses are "
         f"within a millionth for {min(r.steps_together for r in every)} steps or more",
@@ -505,7 +505,8 @@ def modes(pair: Twins, data: Data, rows: int) -> list[list[float]]:
 def _batches(outcome: Outcome, batches: list[Batches]) -> None:
     """Training and evaluation mode in batches of each size."""
     sizes = np.array(batches[0].sizes)
-    slopes = [float(np.polyfit(np.log(sizes), np.log(b.same[:, 0]), 1)[0]) for b in batches]
+    few = sizes <= 16  # where noise is most of it, not the lag of the running statistics
+    slopes = [float(np.polyfit(np.log(sizes[few]), np.log(b.same[few, 0]), 1)[0]) for b in batches]
     outcome.numbers["batches"] = {
         "rows": sizes.tolist(),
         "columns": ["modes apart", "accuracy in training mode", "in evaluation mode"],
@@ -518,7 +519,7 @@ def _batches(outcome: Outcome, batches: list[Batches]) -> None:
     small, large = ([float(b.trained[i, 0]) for b in batches] for i in (0, -1))
     outcome.claim(
         "the outputs of one network in training mode, on batches of m, differ from those in "
-        "evaluation mode by about m^-1/2",
+        "evaluation mode by about m^-1/2 up to m = 16",
         f"exponents {min(slopes):.2f} to {max(slopes):.2f}; {batches[0].same[0, 0]:.2f} of the "
         f"outputs' spread at m = {sizes[0]}, {batches[0].same[-1, 0]:.2f} at {sizes[-1]}; the "
         f"twins {off:.0e} apart",
