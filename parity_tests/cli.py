@@ -111,12 +111,18 @@ def list_() -> None:
     from parity_tests.experiments import EXPERIMENTS
     from parity_tests.pitfalls import PITFALLS
 
+    pitfalls: dict[str, list[str]] = {}
+    for pitfall in PITFALLS:
+        pitfalls.setdefault(pitfall.entry, []).append(pitfall.name.replace("_", " "))
     table = Table("family", "twins", box=None, pad_edge=False)
     for family in FAMILIES:
         names = dict.fromkeys(entry.name for entry in family.ENTRIES)
         table.add_row(family.__name__.split(".")[-1], ", ".join(names))
     table.add_section()
-    table.add_row("pitfalls", ", ".join(p.name for p in PITFALLS))
+    table.add_row("[bold]twin", "[bold]pitfalls")
+    for entry, each in pitfalls.items():
+        table.add_row(entry, "; ".join(each))
+    table.add_section()
     table.add_row("tasks", ", ".join(TASKS))
     table.add_row("experiments", ", ".join(EXPERIMENTS))
     console.print(table)

@@ -362,7 +362,8 @@ def test_recipe_reaches_its_target(task: Task) -> None:
 @every_task
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_recipe_reaches_its_target_from_every_seed(task: Task, dtype: torch.dtype) -> None:
-    reached = {seed: outcome(task, seed, dtype) for seed in range(30)}
+    seeds = range(30 if task.model == "MLP" else 8)  # a convolutional run takes seconds
+    reached = {seed: outcome(task, seed, dtype) for seed in seeds}
     assert all(value >= task.target for value in reached.values()), reached
 
 

@@ -550,7 +550,7 @@ def test_scale_of_the_loss_is_no_matter(name: str, options: dict[str, Any]) -> N
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("name", NAMES)
 def test_step_allocates_no_more_than_blocks(name: str, order: Any) -> None:
-    """Whatever the layout of the gradient: a fiftieth of the parameter, and in place."""
+    """Whatever the layout of the gradient: a twentieth of the parameter, and in place."""
     p = Parameter(np.ones((2000, 1999), np.float32))
     optimizer = getattr(scratch.optim, name)([p], **FULL[name])
     p.grad = np.ones(p.shape, np.float32, order=order)
@@ -560,7 +560,7 @@ def test_step_allocates_no_more_than_blocks(name: str, order: Any) -> None:
     optimizer.step()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 8 * BLOCK + 16_384 < p.data.nbytes / 50
+    assert peak < 8 * BLOCK + 16_384 < p.data.nbytes / 20
     assert p.data.ctypes.data == address and p.version == 2
 
 

@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from typer.testing import CliRunner
+
+import torch_ref
+from parity_tests.cli import app
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -60,3 +65,19 @@ def test_commands_are_one_line_each() -> None:
         line for line in README.read_text().splitlines() if line.startswith("python3 -m venv")
     ]
     assert [line.split("/")[-1] for line in commands] == ["parity run", "pytest"]
+
+
+def test_a_checkpoint_of_torchs_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands as they stand, on random weights under the published file's name."""
+    monkeypatch.chdir(tmp_path)
+    command = next(b for b in blocks("sh") if b.startswith("parity convert")).split()
+    theirs = torch_ref.models.resnet18().eval()
+    torch.save(theirs.state_dict(), command[2])
+    assert CliRunner().invoke(app, command[1:]).exit_code == 0
+    images = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
+    scope: dict[str, Any] = {"images": images}
+    script = next(block for block in blocks("python") if "load_weights" in block)
+    exec(compile(script, "README.md", "exec"), scope)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(images)).numpy()
+    assert np.max(np.abs(scope["logits"] - expected)) < 1e-4 * np.max(np.abs(expected))

@@ -1,12 +1,100 @@
-"""Beside the catalog of rearrangements: empty arrays, round trips, convolution by columns."""
+"""Beside the catalog of padding and rearranging: any arguments, empty arrays, round trips."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from parity_tests.harness.compare import close
 from scratch.nn import functional as F
+
+SIZES = st.integers(1, 3)
+PADDING = st.fixed_dictionaries(
+    {
+        "pad": st.integers(0, 3).flatmap(
+            lambda axes: st.lists(st.integers(-2, 4), min_size=2 * axes, max_size=2 * axes)
+        ),
+        "mode": st.sampled_from(["constant", "reflect", "replicate", "circular"]),
+    }
+)
+WINDOWS = st.fixed_dictionaries(
+    {
+        "kernel_size": st.tuples(SIZES, SIZES),
+        "dilation": st.tuples(SIZES, SIZES),
+        "padding": st.integers(0, 2),
+        "stride": st.tuples(SIZES, SIZES),
+    }
+)
+
+
+@settings(max_examples=800, deadline=None, derandomize=True, database=None)
+@given(
+    drawn=st.one_of(
+        st.tuples(st.just("pad"), PADDING),
+        st.tuples(st.just("unfold"), WINDOWS),
+        st.tuples(
+            st.sampled_from(["pixel_shuffle", "pixel_unshuffle"]),
+            st.fixed_dictionaries({"factor": SIZES}),
+        ),
+        st.tuples(st.just("channel_shuffle"), st.fixed_dictionaries({"groups": SIZES})),
+    ),
+    shape=st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    seed=st.integers(0, 99),
+)
+def test_any_arguments(drawn: tuple[str, dict[str, Any]], shape: list[int], seed: int) -> None:
+    """Numbers and gradients are torch's, and both refuse the same (two exceptions)."""
+    name, options = drawn
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape)
+    tensor = torch.from_numpy(x.copy()).requires_grad_()
+    arguments = list(options.values()) if "shuffle" in name else []
+    keywords = {} if "shuffle" in name else options
+    try:
+        expected = getattr(torch.nn.functional, name)(tensor, *arguments, **keywords)
+    except (RuntimeError, ValueError, IndexError):
+        with pytest.raises((ValueError, TypeError), match=f"^{name}: expected .*, got "):
+            getattr(F, name)(x, *arguments, **keywords)
+        return
+    if keywords.get("mode") == "circular" and min(keywords["pad"], default=0) < 0:
+        return  # torch crops first, and then may read what it did not write
+    if not expected.numel():
+        return  # torch does not differentiate all of these
+    y, backward = getattr(F, name)(x, *arguments, **keywords)
+    dy = rng.standard_normal(y.shape)
+    torch.autograd.backward(expected, torch.from_numpy(dy.copy()))
+    assert tensor.grad is not None
+    for what, ours, theirs in (("y", y, expected.detach()), ("dx", backward(dy), tensor.grad)):
+        assert (comparison := close(what, ours, theirs.numpy(), c=64)).passed, str(comparison)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    options=WINDOWS,
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    channels=SIZES,
+    seed=st.integers(0, 99),
+)
+def test_any_fold(options: dict[str, Any], size: tuple[int, int], channels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    image = torch.zeros(2, channels, *size, dtype=torch.float64)
+    try:
+        blocks = torch.nn.functional.unfold(image, **options)
+    except RuntimeError:
+        with pytest.raises(ValueError, match=r"^fold: expected .*, got "):
+            F.fold(np.zeros((2, channels, 1)), size, **options)
+        return
+    y = rng.standard_normal(tuple(blocks.shape))
+    tensor = torch.from_numpy(y.copy()).requires_grad_()
+    expected = torch.nn.functional.fold(tensor, size, **options)
+    x, backward = F.fold(y, size, **options)
+    dx = rng.standard_normal(x.shape)
+    torch.autograd.backward(expected, torch.from_numpy(dx.copy()))
+    assert tensor.grad is not None
+    for what, ours, theirs in (("x", x, expected.detach()), ("dy", backward(dx), tensor.grad)):
+        assert (comparison := close(what, ours, theirs.numpy(), c=64)).passed, str(comparison)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ def bench(name: str, threads: int, out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_training_step_is_faster_than_torchs(threads: int, tmp_path: Path) -> None:
     """784-256-128-10, batch 128, Adam, float32: at most 0.9 of torch's eager step on the CPU.

@@ -138,6 +138,16 @@ def size(function: str, name: str, value: Any, low: int = 0) -> int:
     return n
 
 
+def sizes(function: str, name: str, value: Any, axes: int, low: int = 0) -> tuple[int, ...]:
+    """One integer, not below `low`, for each of so many axes; a single one serves all."""
+    if not isinstance(value, tuple | list):
+        return (size(function, name, value, low),) * axes
+    if len(value) not in (1, axes):
+        refuse(function, f"{name} to be an integer or {axes} of them", describe(value))
+    each = tuple(size(function, name, n, low) for n in value)
+    return each if len(each) == axes else each * axes
+
+
 def axis(function: str, name: str, value: object, ndim: int) -> int:
     """`value` as a non-negative axis of an array of `ndim` dimensions; 0-d counts as one."""
     n = size(function, name, value, low=-max(ndim, 1))

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from parity_tests.experiments import (
     activations,
     architecture,
+    batch_norm,
     convolution_kernels,
     decision_surface,
     digits_cnn,
     feedforward,
+    fine_tuning,
     forward_trace,
     gates,
     gradient_descent,
@@ -19,6 +21,7 @@ from parity_tests.experiments import (
     optimizer_marathon,
     optimizer_race,
     pooling,
+    regularisation,
     schedule_gallery,
     shapes,
     weight_decay,
@@ -47,4 +50,7 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "pooling": pooling.run,
     "shapes": shapes.run,
     "digits_cnn": digits_cnn.run,
+    "batch_norm": batch_norm.run,
+    "regularisation": regularisation.run,
+    "fine_tuning": fine_tuning.run,
 }

@@ -328,10 +328,10 @@ def _grid(
         for depth in depths:
             for lr in rates:
                 plain, normed = (runs[activation, norm, depth, lr] for norm in (False, True))
-                ends = [np.mean([r.end[0] for r in some]) for some in (plain, normed)]
+                losses = [np.mean([r.end[0] for r in some]) for some in (plain, normed)]
                 hits = [np.mean([r.accuracy[0] for r in some]) for some in (plain, normed)]
                 lines.append(
-                    f"{activation:9}{depth:7}{lr:6g}{ends[0]:14.3f}{ends[1]:7.3f}"
+                    f"{activation:9}{depth:7}{lr:6g}{losses[0]:14.3f}{losses[1]:7.3f}"
                     f"{hits[0]:10.1%}{hits[1]:7.1%}"
                 )
     outcome.text = "\n".join(lines)
@@ -368,7 +368,8 @@ def _grid(
         + f" after {steps} steps",
         min(map(min, both)) > CHANCE - 0.05,
     )
-    normed = {
+    most = {"ReLU": 1.0, "Sigmoid": 1.9 if steps >= 100 else CHANCE - 0.05}
+    learnt = {
         (activation, depth): [v for r in runs[activation, True, depth, CALM] for v in r.end]
         for activation in ACTIVATIONS
         for depth in depths
@@ -376,9 +377,9 @@ def _grid(
     outcome.claim(
         f"with it every depth learns at rate {CALM:g}",
         "; ".join(
-            f"{a}, {depth} layers {min(v):.2f} to {max(v):.2f}" for (a, depth), v in normed.items()
+            f"{a}, {depth} layers {min(v):.2f} to {max(v):.2f}" for (a, depth), v in learnt.items()
         ),
-        all(max(v) < (1 if a == "ReLU" else 2.15) for (a, _), v in normed.items()),
+        all(max(v) < most[a] for (a, _), v in learnt.items()),
     )
     flat = [
         [r.end for lr in rates for r in runs[activation, norm, depths[0], lr]]
@@ -406,12 +407,12 @@ def _grid(
         r
         for (_, norm, depth, lr), done in runs.items()
         for r in done
-        if lr <= 0.3 and (not norm or depth <= 6 or lr < CALM)
+        if lr <= 0.3 and not (norm and depth > 6)
     ]
     every = [r for done in runs.values() for r in done]
     outcome.claim(
-        "losses and running statistics of the twins agree in all runs up to rate 0.3, but for the "
-        "12 normalised layers from 0.1 on, which amplify roundings",
+        "losses and running statistics of the twins agree in all runs up to rate 0.3, but for 12 "
+        "normalised layers, which amplify roundings",
         f"{len(calm)} runs: losses {max(r.drift for r in calm):.0e}, statistics "
         f"{max(r.running for r in calm):.0e} apart at most; in all {len(every)} runs losses are "
         f"within a millionth for {min(r.steps_together for r in every)} steps or more",
@@ -504,7 +505,8 @@ def modes(pair: Twins, data: Data, rows: int) -> list[list[float]]:
 def _batches(outcome: Outcome, batches: list[Batches]) -> None:
     """Training and evaluation mode in batches of each size."""
     sizes = np.array(batches[0].sizes)
-    slopes = [float(np.polyfit(np.log(sizes), np.log(b.same[:, 0]), 1)[0]) for b in batches]
+    few = sizes <= 16  # where noise is most of it, not the lag of the running statistics
+    slopes = [float(np.polyfit(np.log(sizes[few]), np.log(b.same[few, 0]), 1)[0]) for b in batches]
     outcome.numbers["batches"] = {
         "rows": sizes.tolist(),
         "columns": ["modes apart", "accuracy in training mode", "in evaluation mode"],
@@ -517,7 +519,7 @@ def _batches(outcome: Outcome, batches: list[Batches]) -> None:
     small, large = ([float(b.trained[i, 0]) for b in batches] for i in (0, -1))
     outcome.claim(
         "the outputs of one network in training mode, on batches of m, differ from those in "
-        "evaluation mode by about m^-1/2",
+        "evaluation mode by about m^-1/2 up to m = 16",
         f"exponents {min(slopes):.2f} to {max(slopes):.2f}; {batches[0].same[0, 0]:.2f} of the "
         f"outputs' spread at m = {sizes[0]}, {batches[0].same[-1, 0]:.2f} at {sizes[-1]}; the "
         f"twins {off:.0e} apart",
@@ -534,7 +536,7 @@ def _batches(outcome: Outcome, batches: list[Batches]) -> None:
         outcome.claim(
             "whoever forgets eval() loses test accuracy in batches of two",
             ", ".join(f"{100 * v:.1f}" for v in lost) + " points, one a start",
-            np.mean(lost) > 0.003,
+            bool(np.mean(lost) > 0.003),
         )
 
 
@@ -642,8 +644,8 @@ def _draw_inputs(path: Path, runs: dict[Key, list[Run]], rates: tuple[float, ...
 def _draw_batches(path: Path, batches: list[Batches]) -> None:
     with figure(path, 1, 2, (12, 4.8)) as (fig, (modes_apart, accuracy)):
         sizes = np.array(batches[0].sizes)
-        kinds = (("same", SCRATCH, "o-", f"trained in batches of {sizes[-1]}"),)
-        kinds += (("trained", TORCH, "s--", "trained in batches of the same size"),)
+        kinds = [("same", SCRATCH, "o-", f"trained in batches of {sizes[-1]}")]
+        kinds.append(("trained", TORCH, "s--", "trained in batches of the same size"))
         for name, colour, style, label in kinds:
             for i, b in enumerate(batches):
                 values = getattr(b, name)
@@ -668,10 +670,12 @@ def _draw_batches(path: Path, batches: list[Batches]) -> None:
         accuracy.set(
             xlabel="rows in a batch",
             ylabel="test accuracy, %",
-            title=f"Mean of {len(batches)} start{'s' if len(batches) > 1 else ''}",
+            title="The same number of steps: small batches learn less"
+            + (f" (mean of {len(batches)} starts)" if len(batches) > 1 else ""),
         )
         for ax in (modes_apart, accuracy):
             ax.set_xticks(sizes, [str(m) for m in sizes])
             ax.minorticks_off()
             ax.legend(fontsize=8)
+        modes_apart.set_yticks((0.05, 0.1, 0.2, 0.3), ["0.05", "0.1", "0.2", "0.3"])
         fig.suptitle("Four ReLU layers with batch normalisation, digits", fontsize=13)

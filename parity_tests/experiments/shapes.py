@@ -318,10 +318,13 @@ def _draw_predictions(path: Path, r: Run, data: Data) -> Path:
     wrong = np.flatnonzero(said != truth)
     unsure = np.argsort(sure, kind="stable")
     columns = 9
+    shown = unsure[:columns]
+    others = wrong[~np.isin(wrong, shown)]
+    next_ones = unsure[~np.isin(unsure, [*shown, *others])]
     groups = (
         ("the first ones", np.arange(columns)),
-        ("least confident", unsure[:columns]),
-        ("next to them", unsure[columns : 2 * columns]),
+        ("least confident", shown),
+        ("other mistakes,\nthen less unsure", np.concatenate([others, next_ones])[:columns]),
     )
     with figure(path, len(groups), columns, (14, 6.4)) as (fig, axes):
         for row, (name, chosen) in zip(axes, groups, strict=True):

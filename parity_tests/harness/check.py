@@ -272,8 +272,6 @@ def _ten_steps(entry: Layer, case: Case, dtype: np.dtype[Any], device: str) -> l
         ("Adam", {"lr": 0.02, "weight_decay": 0.01}),
         ("AdamW", {"lr": 0.02, "weight_decay": 0.1}),
     ):
-        if entry.steps is not True and name not in (entry.steps or ()):
-            continue
         draw = Draw(f"{entry.name}/{case.name}/steps", dtype)
         ours, theirs = build_twins(entry, case, dtype, device, draw)
         optimizer = getattr(scratch.optim, name)(ours.parameters(), **options)

@@ -92,7 +92,7 @@ class Layer:
         cases: arguments to compare it on.
         source: paper.
         c: float64 tolerance in eps of a tensor's largest magnitude.
-        steps: whether ten steps with each optimizer are compared, or of which optimizers.
+        steps: whether ten steps with each optimizer are compared.
         entries: how many entries of each array are held against finite differences one by one, as
             `gradcheck` takes it, the others all at once along a random direction; None for no
             differences here, which in a deep network take seconds.
@@ -105,7 +105,7 @@ class Layer:
     source: str
     c: float = 64
     kind: str = "module"
-    steps: bool | tuple[str, ...] = True
+    steps: bool = True
     entries: int | str | None = "auto"
 
 

@@ -139,8 +139,8 @@ def _conv(
     x, weight, bias = arrays(name, nd, input, weight, bias)
     groups = check.size(name, "groups", groups, low=1)
     kernel = weight.shape[2:]
-    stride = sizes(name, "stride", stride, nd, low=1)
-    dilation = sizes(name, "dilation", dilation, nd, low=1)
+    stride = check.sizes(name, "stride", stride, nd, low=1)
+    dilation = check.sizes(name, "dilation", dilation, nd, low=1)
     before, after = _padding(name, padding, kernel, stride, dilation)
     batch = x if x.ndim == nd + 2 else x[None]
     if batch.shape[1] != weight.shape[1] * groups:
@@ -189,15 +189,6 @@ def arrays(
     return x, weight, bias
 
 
-def sizes(name: str, what: str, value: Sizes, nd: int, low: int = 0) -> tuple[int, ...]:
-    """One integer for each of `nd` axes; a single one serves all."""
-    if not isinstance(value, tuple | list):
-        return (check.size(name, what, value, low),) * nd
-    if len(value) not in (1, nd):
-        check.refuse(name, f"{what} to be an integer or {nd} of them", value)
-    return tuple(check.size(name, what, v, low) for v in value) * (nd // len(value))
-
-
 def channel_sums(dy: Array) -> Array:
     """Sum over all axes but the channels: the gradient of a bias."""
     total: Array = dy.reshape(*dy.shape[:2], math.prod(dy.shape[2:])).sum(2).sum(0)
@@ -214,7 +205,7 @@ def _padding(
     """Zeros before and after, for each axis."""
     nd = len(kernel)
     if not isinstance(padding, str):
-        both = sizes(name, "padding", padding, nd)
+        both = check.sizes(name, "padding", padding, nd)
         return both, both
     check.option(name, "padding", padding, ("valid", "same"))
     if padding == "valid":
@@ -279,9 +270,9 @@ class ConvNd(Module):
             if channels % groups:
                 check.refuse(name, f"{what} divisible by groups={groups}", channels)
         check.option(name, "padding_mode", padding_mode, PADDING_MODES)
-        self.kernel_size = sizes(name, "kernel_size", kernel_size, nd, low=1)
-        self.stride = sizes(name, "stride", stride, nd, low=1)
-        self.dilation = sizes(name, "dilation", dilation, nd, low=1)
+        self.kernel_size = check.sizes(name, "kernel_size", kernel_size, nd, low=1)
+        self.stride = check.sizes(name, "stride", stride, nd, low=1)
+        self.dilation = check.sizes(name, "dilation", dilation, nd, low=1)
         self._before, self._after = _padding(
             name, padding, self.kernel_size, self.stride, self.dilation
         )

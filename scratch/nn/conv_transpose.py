@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check
 from scratch.check import Array
-from scratch.nn.conv import ConvNd, Sizes, arrays, channel_sums, sizes
+from scratch.nn.conv import ConvNd, Sizes, arrays, channel_sums
 from scratch.nn.correlate import Window, correlate, spread, weight_gradient
 from scratch.nn.module import value
 from scratch.nn.op import Backward, op
@@ -143,10 +143,10 @@ def _conv_transpose(
 ) -> tuple[Array, Backward]:
     x, weight, bias = arrays(name, nd, input, weight, bias)
     groups = check.size(name, "groups", groups, low=1)
-    stride = sizes(name, "stride", stride, nd, low=1)
-    padding = sizes(name, "padding", padding, nd)
-    dilation = sizes(name, "dilation", dilation, nd, low=1)
-    extra = sizes(name, "output_padding", output_padding, nd)
+    stride = check.sizes(name, "stride", stride, nd, low=1)
+    padding = check.sizes(name, "padding", padding, nd)
+    dilation = check.sizes(name, "dilation", dilation, nd, low=1)
+    extra = check.sizes(name, "output_padding", output_padding, nd)
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         check.refuse(name, "output_padding less than stride or dilation", extra)
     batch = x if x.ndim == nd + 2 else x[None]
@@ -229,8 +229,8 @@ class ConvTransposeNd(ConvNd):
     ) -> None:
         name = type(self).__name__
         check.option(name, "padding_mode", padding_mode, ("zeros",))
-        padding = sizes(name, "padding", padding, self._nd)
-        extra = sizes(name, "output_padding", output_padding, self._nd)
+        padding = check.sizes(name, "padding", padding, self._nd)
+        extra = check.sizes(name, "output_padding", output_padding, self._nd)
         super().__init__(
             in_channels,
             out_channels,

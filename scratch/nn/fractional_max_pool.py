@@ -23,7 +23,7 @@ from scratch.check import Array
 from scratch.nn.max_pool import largest_in
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
-from scratch.nn.window import Sizes, maps, scatter, sizes
+from scratch.nn.window import Sizes, maps, scatter
 from scratch.random import Generator
 
 Ratios = float | Sequence[float]
@@ -112,7 +112,7 @@ def _fractional(
 ) -> tuple[Any, Backward]:
     x = maps(function, input, dims)
     shape, size, dtype = x.shape, x.shape[-dims:], x.dtype
-    kernels = sizes(function, "kernel_size", kernel_size, dims, 1)
+    kernels = check.sizes(function, "kernel_size", kernel_size, dims, 1)
     outputs, ratios = _target(function, dims, output_size, output_ratio)
     if outputs is None:
         outputs = tuple(int(n * ratio) for n, ratio in zip(size, ratios, strict=True))
@@ -140,7 +140,7 @@ def _target(
 ) -> tuple[tuple[int, ...] | None, tuple[float, ...]]:
     """The output's sizes if they are given, else its ratios."""
     if output_size is not None:
-        return sizes(function, "output_size", output_size, dims, 0), ()
+        return check.sizes(function, "output_size", output_size, dims, 0), ()
     if output_ratio is None:
         check.refuse(function, "output_size or output_ratio", "neither")
     each = output_ratio if isinstance(output_ratio, tuple | list) else (output_ratio,) * dims
@@ -203,7 +203,7 @@ class _FractionalMaxPool(Module):
         generator: Generator | None = None,
     ) -> None:
         name, dims = type(self).__name__, self._dims
-        self.kernel_size = sizes(name, "kernel_size", kernel_size, dims, 1)
+        self.kernel_size = check.sizes(name, "kernel_size", kernel_size, dims, 1)
         if output_size is not None and output_ratio is not None:
             check.refuse(name, "one of output_size and output_ratio", "both")
         self.output_size, ratios = _target(name, dims, output_size, output_ratio)

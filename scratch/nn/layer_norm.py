@@ -10,7 +10,7 @@ Source     Ba et al. 2016, arXiv:1607.06450
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check
 from scratch.check import Array
+from scratch.nn.blocks import each_rows
 from scratch.nn.module import Module, Parameter, value
 from scratch.nn.op import Backward, op
 from scratch.nn.reduction import quiet
@@ -55,19 +56,37 @@ def layer_norm(
     b = of_shape("layer_norm", "bias", bias, x, shape)
     eps = check.number("layer_norm", "eps", eps)
 
-    n, standardize_back = standardize(as_rows(x, shape), eps)
-    y = n.reshape(x.shape)
-    if g is not None:
-        y = y * g
-    if b is not None:
-        y = y + b if g is None else np.add(y, b, out=y)
+    rows = as_rows(x, shape)
+    d = max(rows.shape[1], 1)
+    ones = np.ones((rows.shape[1], 1), x.dtype)
+    gain = None if g is None else g.reshape(-1)
+    n, y = (np.empty(rows.shape, x.dtype) for _ in range(2))
+    inverse = np.empty((len(rows), 1), x.dtype)  # 1 / sqrt(v + eps)
 
+    def forward(x: Array, n: Array, y: Array, inverse: Array) -> None:
+        np.subtract(x, x @ ones / d, out=n)
+        n -= n @ ones / d  # what float32 leaves of x - mu where mu is large
+        inverse[...] = 1 / np.sqrt(np.vecdot(n, n)[:, None] / d + eps)
+        n *= inverse
+        np.multiply(n, 1.0 if gain is None else gain, out=y)
+        if b is not None:
+            y += b.reshape(-1)
+
+    def input_gradient(dy: Array, n: Array, inverse: Array, dx: Array) -> None:
+        dn = np.multiply(dy, 1.0 if gain is None else gain, out=dx)
+        slope = np.vecdot(dn, n)[:, None] / d
+        dn -= dn @ ones / d
+        dn -= n * slope
+        dn *= inverse
+
+    @quiet
     def backward(dy: Array) -> Any:
-        dn = dy if g is None else dy * g
-        dx = standardize_back(dn.reshape(n.shape)).reshape(x.shape)
-        return with_learned(dx, dy.reshape(n.shape), n, g, b)
+        drows, dx = dy.reshape(n.shape), np.empty(n.shape, n.dtype)
+        each_rows(input_gradient, drows, n, inverse, dx)
+        return with_learned(dx.reshape(x.shape), drows, n, g, b)
 
-    return y, backward
+    each_rows(forward, rows, n, y, inverse)
+    return y.reshape(x.shape), backward
 
 
 def last_axes(
@@ -99,34 +118,6 @@ def as_rows(x: Array, shape: tuple[int, ...]) -> Array:
     return x.reshape(math.prod(x.shape[: x.ndim - len(shape)]), math.prod(shape))
 
 
-def standardize(x: Array, eps: float) -> tuple[Array, Callable[[Array], Array]]:
-    """n = (x - mu) / sqrt(v + eps) of each row, in a new array.
-
-    Args:
-        x: (R, D).
-        eps: added to the variance.
-
-    Returns:
-        n (R, D), and the map dn -> dx.
-    """
-    d = max(x.shape[1], 1)
-    ones = np.ones((x.shape[1], 1), x.dtype)
-    n = np.subtract(x, x @ ones / d, order="C")
-    n -= n @ ones / d  # what float32 leaves of x - mu where mu is large
-    inverse = 1 / np.sqrt(np.vecdot(n, n)[:, None] / d + eps)
-    n *= inverse
-
-    @quiet
-    def backward(dn: Array) -> Array:
-        dx: Array = n * (np.vecdot(dn, n)[:, None] / -d)
-        dx += dn
-        dx -= dn @ ones / d
-        dx *= inverse
-        return dx
-
-    return n, backward
-
-
 @quiet
 def with_learned(dx: Array, dy: Array, n: Array, g: Array | None, b: Array | None) -> Any:
     """The gradients in order: dx, dg = sum dy n and db = sum dy over the rows, of those given."""
@@ -134,7 +125,7 @@ def with_learned(dx: Array, dy: Array, n: Array, g: Array | None, b: Array | Non
     if g is not None:
         grads.append(np.einsum("rd,rd->d", dy, n).reshape(g.shape))
     if b is not None:
-        grads.append(dy.sum(axis=0).reshape(b.shape))
+        grads.append((np.ones(len(dy), dy.dtype) @ dy).reshape(b.shape))
     return tuple(grads) if len(grads) > 1 else dx
 
 

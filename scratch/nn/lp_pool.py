@@ -22,7 +22,7 @@ from scratch.nn.avg_pool import averages
 from scratch.nn.max_pool import maxima
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
-from scratch.nn.window import Sizes, check_sizes, sizes
+from scratch.nn.window import Sizes, check_sizes
 
 
 @op
@@ -129,7 +129,7 @@ def _norms(
         y, max_back = maxima(function, dims, signed, kernel_size, stride, 0, 1, ceil_mode, False)
         return sign * y, lambda dy: max_back(dy) * np.sign(x)
 
-    taps = float(math.prod(sizes(function, "kernel_size", kernel_size, dims, 1)))
+    taps = float(math.prod(check.sizes(function, "kernel_size", kernel_size, dims, 1)))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         power = x**p
         mean, mean_back = averages(

@@ -46,16 +46,6 @@ class Window(NamedTuple):
         return slice(start, start + (self.outputs - 1) * self.stride + 1, self.stride)
 
 
-def sizes(function: str, name: str, value: Any, dims: int, low: int) -> tuple[int, ...]:
-    """`value` for each of the axes: an int is for all of them."""
-    if not isinstance(value, tuple | list):
-        return (check.size(function, name, value, low),) * dims
-    if len(value) not in (1, dims):
-        check.refuse(function, f"{name} to be an int or {dims} of them", check.describe(value))
-    each = tuple(check.size(function, name, n, low) for n in value)
-    return each if len(each) == dims else each * dims
-
-
 def maps(function: str, input: object, dims: int) -> Array:
     """`input` as floating feature maps (N, C, ...) or (C, ...); only N may be 0."""
     x = check.floating(function, "input", input)
@@ -71,15 +61,15 @@ def check_sizes(
     function: str, dims: int, kernel_size: Any, stride: Any, padding: Any = 0, dilation: Any = 1
 ) -> tuple[tuple[int, ...], ...]:
     """Kernels, strides, paddings and dilations, one for each axis, or an error."""
-    kernels = sizes(function, "kernel_size", kernel_size, dims, 1)
+    kernels = check.sizes(function, "kernel_size", kernel_size, dims, 1)
     # torch takes an empty tuple for None too.
     absent = stride is None or (isinstance(stride, tuple | list) and not stride)
-    strides = kernels if absent else sizes(function, "stride", stride, dims, 1)
-    paddings = sizes(function, "padding", padding, dims, 0)
+    strides = kernels if absent else check.sizes(function, "stride", stride, dims, 1)
+    paddings = check.sizes(function, "padding", padding, dims, 0)
     for k, p in zip(kernels, paddings, strict=True):
         if p > k // 2:
             check.refuse(function, f"padding of at most half the kernel, {k // 2}", p)
-    return kernels, strides, paddings, sizes(function, "dilation", dilation, dims, 1)
+    return kernels, strides, paddings, check.sizes(function, "dilation", dilation, dims, 1)
 
 
 def windows(
