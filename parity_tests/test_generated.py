@@ -820,7 +820,7 @@ def test_others(name: str, dtype: Any, data: st.DataObject) -> None:
     agree(name, arguments, dtype, seed, **other_terms(name, drawn(name, arguments, dtype, seed)))
 
 
-# Files of scratch.nn whose functions have generated tests of their own, and where.
+# Files of scratch.nn whose functions have generated or exhaustive tests of their own, and where.
 ELSEWHERE = {
     "test_conv": ("conv", "conv_transpose"),
     "test_pool": (
@@ -829,6 +829,8 @@ ELSEWHERE = {
     ),
     "test_norm": ("batch_norm", "instance_norm", "layer_norm", "rms_norm", "group_norm"),
     "test_resize": ("interpolate", "grid_sample", "affine_grid"),
+    "test_ctc": ("ctc_loss",),
+    "test_crf": ("crf",),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
 }
 

@@ -482,7 +482,6 @@ ENTRIES = [
             for case in cases(False, ())
         ),
         GRU,
-        steps=("Adam",),
         entries=4,
     ),
     Layer("RNNCell", nn.RNNCell, torch.nn.RNNCell, cell_cases(False, (RELU,)), ELMAN),
@@ -510,7 +509,6 @@ ENTRIES = [
             TorchPacked,
             packed_cases(layer, layer == "LSTM"),
             f"{source}; {PACKED}",
-            steps=("SGD",),
             entries=4,
         )
         for layer, source in (("RNN", ELMAN), ("LSTM", LSTM), ("GRU", GRU))
@@ -521,7 +519,6 @@ ENTRIES = [
         TorchPacked,
         packed_cases("GRU", False, reset_after=False),
         f"{GRU}; {PACKED}",
-        steps=("SGD",),
         entries=4,
     ),
     *(
@@ -538,7 +535,6 @@ ENTRIES = [
                 ),
             ),
             "Williams & Peng 1990, Neural Computation 2(4) (truncated in time)",
-            steps=("SGD",),
         )
         for layer in ("RNN", "LSTM", "GRU")
     ),
