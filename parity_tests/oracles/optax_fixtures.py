@@ -1,7 +1,7 @@
 """Makes optax.json: where optax takes parameters, for `test_optax_oracle` to compare with.
 
-    python -m venv /tmp/optax && /tmp/optax/bin/pip install jax optax
-    /tmp/optax/bin/python parity_tests/oracles/optax_fixtures.py
+    python -m venv .optax && .optax/bin/pip install jax optax
+    .optax/bin/python parity_tests/oracles/optax_fixtures.py
 
 optax is a second implementation that shares nothing with torch. Here it runs in float64 on given
 gradients; after 15 of 30 steps the learning rate is halved. Beside each run stand the options under
