@@ -200,7 +200,9 @@ def _sums(x: Array, axis: int, o: int) -> Array:
     """
     n = x.shape[axis]
     if o == 1:
-        return np.expand_dims(np.moveaxis(x, axis, -1) @ np.ones(n, x.dtype), axis)
+        # An infinity may raise BLAS's flag of an invalid operation beside a sum that is right.
+        with np.errstate(invalid="ignore"):
+            return np.expand_dims(np.moveaxis(x, axis, -1) @ np.ones(n, x.dtype), axis)
     if n and o % n == 0:
         return np.repeat(x, o // n, axis)
     start, width = _bins(n, o)
