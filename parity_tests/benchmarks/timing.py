@@ -103,6 +103,7 @@ def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0)
     """
 
     def once(run: Run, repeats: int) -> float:
+        time.sleep(0.01)  # the other side's threads wait by spinning, and soon fall asleep
         started = time.perf_counter()
         for _ in range(repeats):
             run()
