@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import torch_ref
+import torch_ref.models
 from parity_tests.cli import app
 
 README = Path(__file__).parent.parent / "README.md"
