@@ -357,3 +357,10 @@ def _integer(function: str, name: str, value: object, low: int, high: int) -> in
     if n >= high:
         check.refuse(function, f"{name} in [{low}, {high})", n)
     return n
+
+
+def check_generator(function: str, generator: object) -> None:
+    """Refuse what is neither a Generator nor None."""
+    if not isinstance(generator, Generator | None):
+        expected = "generator to be a scratch.random.Generator or None"
+        check.refuse(function, expected, check.describe(generator), TypeError)

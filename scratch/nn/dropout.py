@@ -24,7 +24,7 @@ from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
-from scratch.random import Generator
+from scratch.random import Generator, check_generator
 
 ALPHA = 1.7580993408473766  # minus the limit of SELU at -infinity, which dropped units take
 
@@ -300,7 +300,7 @@ def _draw(
     """p, and the keep mask in x's dtype, or None where torch draws nothing."""
     p = check.number(function, "p", p, 0, 1)
     check.option(function, "training", training, (True, False))
-    _check_generator(function, generator)
+    check_generator(function, generator)
     if mask is not None:
         mask = _mask(function, mask, x, drawn)
     if not training or p in (0, 1) or x.size == 0:
@@ -308,12 +308,6 @@ def _draw(
     if mask is None:
         mask = (generator or Generator()).bernoulli(1 - p, drawn, x.dtype)
     return p, mask
-
-
-def _check_generator(function: str, generator: object) -> None:
-    if not isinstance(generator, Generator | None):
-        expected = "generator to be a scratch.random.Generator or None"
-        check.refuse(function, expected, check.describe(generator), TypeError)
 
 
 def _mask(function: str, mask: object, x: Array, drawn: tuple[int, ...]) -> Array:
@@ -336,7 +330,7 @@ class _Dropout(Module):
         name = type(self).__name__
         check.number(name, "p", p, 0, 1)
         check.option(name, "inplace", inplace, (True, False))
-        _check_generator(name, generator)
+        check_generator(name, generator)
         self.p = p
         self.inplace = inplace
         self.generator = generator or Generator()

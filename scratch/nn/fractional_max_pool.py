@@ -24,7 +24,7 @@ from scratch.nn.max_pool import largest_in
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
 from scratch.nn.window import Sizes, maps, scatter
-from scratch.random import Generator
+from scratch.random import Generator, check_generator
 
 Ratios = float | Sequence[float]
 
@@ -154,7 +154,7 @@ def _samples(
     function: str, dims: int, x: Array, samples: Array | None, generator: Generator | None
 ) -> Array:
     """u for each map and axis: given, or drawn."""
-    _check_generator(function, generator)
+    check_generator(function, generator)
     lead = x.shape[:-dims]
     if samples is None:
         return (generator or Generator()).rand(*lead, dims, dtype=x.dtype)
@@ -167,12 +167,6 @@ def _samples(
     if not np.isfinite(u).all():
         check.refuse(function, "every entry of _random_samples to be finite", check.describe(u))
     return u
-
-
-def _check_generator(function: str, generator: object) -> None:
-    if not isinstance(generator, Generator | None):
-        expected = "generator to be a scratch.random.Generator or None"
-        check.refuse(function, expected, check.describe(generator), TypeError)
 
 
 def _starts(u: Array, n: int, k: int, o: int) -> Array:
@@ -209,7 +203,7 @@ class _FractionalMaxPool(Module):
         self.output_size, ratios = _target(name, dims, output_size, output_ratio)
         self.output_ratio = ratios or None
         check.option(name, "return_indices", return_indices, (True, False))
-        _check_generator(name, generator)
+        check_generator(name, generator)
         self.return_indices = return_indices
         self.register_buffer("_random_samples", _random_samples)
         self.generator = generator or Generator()

@@ -22,7 +22,7 @@ from scratch.check import Array
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward, op
 from scratch.nn.select import keep, pick
-from scratch.random import Generator
+from scratch.random import Generator, check_generator
 
 
 @op
@@ -141,7 +141,7 @@ def rrelu(
     x = check.floating("rrelu", "input", input)
     lower, upper = _bounds("rrelu", lower, upper)
     check.option("rrelu", "training", training, (True, False))
-    _check_generator("rrelu", generator)
+    check_generator("rrelu", generator)
     if noise is not None:
         noise = check.floating("rrelu", "noise", noise, like=x)
         check.shape("rrelu", "noise", noise, x.shape)
@@ -229,12 +229,6 @@ def _bounds(function: str, lower: object, upper: object) -> tuple[float, float]:
     high = float(np.finfo(np.float64).max)
     bottom = check.number(function, "lower", lower, -high, high)
     return bottom, check.number(function, "upper", upper, bottom, high)
-
-
-def _check_generator(function: str, generator: object) -> None:
-    if not isinstance(generator, Generator | None):
-        expected = "generator to be a scratch.random.Generator or None"
-        check.refuse(function, expected, check.describe(generator), TypeError)
 
 
 class ReLU(Module):
@@ -347,7 +341,7 @@ class RReLU(Module):
     ) -> None:
         _bounds("RReLU", lower, upper)
         check.option("RReLU", "inplace", inplace, (True, False))
-        _check_generator("RReLU", generator)
+        check_generator("RReLU", generator)
         self.lower = lower
         self.upper = upper
         self.inplace = inplace

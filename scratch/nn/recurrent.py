@@ -28,7 +28,7 @@ from scratch.nn.dropout import dropout
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward
 from scratch.nn.utils.rnn import PackedSequence
-from scratch.random import Generator
+from scratch.random import Generator, check_generator
 
 Steps = list[tuple[slice, int]]
 
@@ -82,12 +82,6 @@ def gradient_of(name: str, dy: Any, shape: tuple[int, ...], dtype: Any) -> Array
 def check_flag(name: str, argument: str, value: object) -> None:
     if not isinstance(value, bool):
         check.refuse(name, f"{argument} to be a bool", check.describe(value), TypeError)
-
-
-def _check_generator(name: str, generator: object) -> None:
-    if generator is not None and not isinstance(generator, Generator):
-        expected = "generator to be a Generator or None"
-        check.refuse(name, expected, check.describe(generator), TypeError)
 
 
 class RecurrentBase(Module):
@@ -170,7 +164,7 @@ class Recurrent(RecurrentBase):
         self.proj_size = check.size(name, "proj_size", proj_size)
         if proj_size >= hidden_size:
             check.refuse(name, f"proj_size < hidden_size = {hidden_size}", proj_size)
-        _check_generator(name, generator)
+        check_generator(name, generator)
         if self.dropout and num_layers == 1:
             text = f"{name}: dropout acts between layers, and there is one only"
             warnings.warn(text, UserWarning, stacklevel=3)
