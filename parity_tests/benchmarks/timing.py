@@ -104,6 +104,7 @@ def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0)
 
     def once(run: Run, repeats: int) -> float:
         time.sleep(0.01)  # the other side's threads wait by spinning, and soon fall asleep
+        run()  # and its arrays are in the caches: both sides are timed warm
         started = time.perf_counter()
         for _ in range(repeats):
             run()
@@ -112,8 +113,8 @@ def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0)
     for run in (ours, theirs) * 3:
         run()
     rough = once(ours, 1) + once(theirs, 1)
-    repeats = max(1, int(0.02 / rough))
-    pairs = max(15, int(seconds / (rough * repeats)))
+    repeats = max(2, int(0.02 / rough))
+    pairs = max(15, int(seconds / (rough * (repeats + 1))))
     times = [(once(ours, repeats), once(theirs, repeats)) for _ in range(min(pairs, 200))]
     ratios = [a / b for a, b in times]
     low, middle, high = statistics.quantiles(ratios, n=4)

@@ -28,7 +28,7 @@ Group = dict[str, Any]
 State = dict[str, Any]
 Params = Iterable[Parameter] | Iterable[Mapping[str, Any]] | Iterable[tuple[str, Parameter]]
 
-BLOCK = 65_536  # elements: a block of each array of an update stays in the cache while it is needed
+BLOCK = 131_072  # elements: few enough to stay in the cache, and enough that threads seldom meet
 
 
 class Optimizer:
@@ -184,7 +184,7 @@ class Optimizer:
                 self._update(parameter.data, gradient, state, group)
             parameter.version += 1
 
-        if sum(parameter.size for parameter, *_ in work) < 4 * BLOCK:
+        if sum(parameter.size for parameter, *_ in work) < 2 * BLOCK:
             for task in work:
                 update(task)
         else:
@@ -239,8 +239,9 @@ class Optimizer:
         larger temporary. Memory layouts may differ: pieces that are no views are written back.
         """
         key = values.dtype, get_ident()  # updates run side by side
-        if key not in self._scratch:
-            self._scratch[key] = np.empty(BLOCK, values.dtype), np.empty(BLOCK, values.dtype)
+        size = min(BLOCK, values.size)
+        if key not in self._scratch or self._scratch[key][0].size < size:
+            self._scratch[key] = np.empty(size, values.dtype), np.empty(size, values.dtype)
         a, b = self._scratch[key]
         written: list[Literal["readonly", "readwrite"]] = ["readwrite"]
         pieces = np.nditer(
