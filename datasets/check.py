@@ -76,6 +76,18 @@ def matrix(function: str, name: str, value: object) -> Array:
     return value
 
 
+def ids(function: str, name: str, value: object, size: int | None = None, least: int = 0) -> Array:
+    """`value` if it is a row of integers, `least` or more, each below `size` if that is given."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+        refuse(function, f"{name} to be an array of integers", describe(value), TypeError)
+    if value.ndim != 1 or len(value) < least:
+        refuse(function, f"{name} of shape (n >= {least},)", value.shape)
+    if size is not None and value.size and not 0 <= value.min() <= value.max() < size:
+        bad = int(value.max() if value.max() >= size else value.min())
+        refuse(function, f"every one of {name} in [0, {size})", bad)
+    return value
+
+
 def sklearn(function: str, module: str) -> Any:
     """`sklearn.<module>`, or one sentence that says how to get it."""
     try:

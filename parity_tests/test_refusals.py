@@ -39,6 +39,7 @@ DRAWS: dict[str, tuple[Any, ...]] = {
     "uniform": (1.0, 0.0, 3),
     "normal": (0.0, -1.0, 3),
     "bernoulli": (1.5, 3),
+    "exponential": (-2,),
     "randint": (3, 3, 2),
     "randperm": (-1,),
 }

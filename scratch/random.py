@@ -12,12 +12,14 @@ words w from the Mersenne twister.
                below 16, float64 pairs: r = sqrt(-2 log(1 - u2)), a = 2 pi u1, then r cos a,
                r sin a; if only the first is needed, the second waits for the next such draw
     bernoulli  u < p, u in float64 if p is a number, in p's dtype if it is an array
+    exponential    -log(1 - u), u in float64, rounded once
     randint    w mod (high - low) + low, w of 64 bits where the range is 2^28 or more
     randperm   Fisher-Yates: position i swaps with i + w mod (n - i)
-    torch      equal bit for bit but for `normal`, which differs by the rounding of log, cos and
-               sin. Builds with MKL on Intel processors draw `bernoulli_(p)` with a number p, and
-               so dropout, from another generator that this one seeds; `bernoulli_(tensor)` is as
-               here on all of them. CUDA has another generator.
+    torch      equal bit for bit but for `normal` and `exponential`, which differ by the rounding of
+               log, cos and sin. Builds with MKL on Intel processors draw `bernoulli_(p)` with a
+               number p, and so dropout, and `exponential_`, and so `multinomial`, from another
+               generator that this one seeds; `bernoulli_(tensor)` is as here on all of them.
+               CUDA has another generator.
 """
 
 import math
@@ -234,6 +236,21 @@ class Generator:
         z = np.concatenate([waiting, drawn])
         self._next_normal = float(z[n]) if len(z) > n else None
         return z[:n]
+
+    def exponential(self, *size: Size, dtype: DTypeLike = np.float32) -> Array:
+        """Numbers of density e^-x: torch's `exponential_()`.
+
+        Args:
+            size: the sizes of the axes, or one tuple of them.
+            dtype: float32 or float64.
+
+        Returns:
+            Array of shape `size`.
+        """
+        shape = _shape("Generator.exponential", size)
+        kind = _floating("Generator.exponential", dtype)
+        waits = -np.log1p(-self._units(math.prod(shape), np.dtype(np.float64)))
+        return waits.astype(kind, copy=False).reshape(shape)
 
     def bernoulli(
         self, p: float | Array, size: Size | None = None, dtype: DTypeLike | None = None

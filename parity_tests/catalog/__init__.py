@@ -14,6 +14,9 @@ from parity_tests.catalog import (
     loss,
     models,
     models_conv,
+    models_forecast,
+    models_recurrent,
+    models_sessions,
     norm,
     optim,
     optim_elementwise,
@@ -21,6 +24,7 @@ from parity_tests.catalog import (
     padding,
     parametrize,
     pool,
+    positions,
     rearrange,
     recurrent,
     resize,
@@ -48,11 +52,15 @@ FAMILIES = (
     averaging,
     padding,
     pool,
+    positions,
     rearrange,
     recurrent,
     resize,
     models,
     models_conv,
+    models_forecast,
+    models_recurrent,
+    models_sessions,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

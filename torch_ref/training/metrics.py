@@ -2,7 +2,12 @@
 
 accuracy   share of rows that are right: of logits the largest, of a single logit its sign
 mse        mean (y - t)^2
+rmse       sqrt(mse), in the unit of t
+mae        mean |y - t|, in the unit of t
+mape       mean |y - t| / |t|, a share: 0.05 is 5%
 r2         1 - sum (y - t)^2 / sum (t - mean t)^2      for each column, then their mean
+recall     share of rows whose target is among the k largest scores
+mrr        mean of 1 / rank of the target, 0 beyond rank k; the largest score has rank 1
 shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K)
 """
 
@@ -39,6 +44,46 @@ def mse(output: Tensor, target: Tensor) -> float:
     return F.mse_loss(output.double(), target.double()).item()
 
 
+def rmse(output: Tensor, target: Tensor) -> float:
+    """Root of the mean squared error over every element.
+
+    Args:
+        output: y of any shape.
+        target: t of the same shape.
+
+    Returns:
+        sqrt(mean (y - t)^2), in the unit of t.
+    """
+    return F.mse_loss(output.double(), target.double()).sqrt().item()
+
+
+def mae(output: Tensor, target: Tensor) -> float:
+    """Mean absolute error over every element.
+
+    Args:
+        output: y of any shape.
+        target: t of the same shape.
+
+    Returns:
+        mean |y - t|, in the unit of t.
+    """
+    return F.l1_loss(output.double(), target.double()).item()
+
+
+def mape(output: Tensor, target: Tensor) -> float:
+    """Mean absolute percentage error over every element, as a share.
+
+    Args:
+        output: y of any shape.
+        target: t of the same shape, nowhere 0.
+
+    Returns:
+        mean |y - t| / |t|: 0.05 is 5%; infinite or NaN where a target is 0.
+    """
+    y, t = output.double(), target.double()
+    return ((y - t) / t).abs().mean().item()
+
+
 def r2(output: Tensor, target: Tensor) -> float:
     """Coefficient of determination: 1 is perfect, 0 is as good as the mean.
 
@@ -54,3 +99,37 @@ def r2(output: Tensor, target: Tensor) -> float:
     total = (t - t.mean(0)).square().sum(0)
     scores = torch.where(total > 0, 1 - residual / total, (residual == 0).double())
     return scores.mean().item()
+
+
+def recall(output: Tensor, target: Tensor, k: int = 20) -> float:
+    """Share of rows whose target is among the k largest scores; equal scores go before it.
+
+    Args:
+        output: scores (n, K).
+        target: columns (n,).
+        k: how many are looked at.
+
+    Returns:
+        A number in [0, 1]; NaN for no rows.
+    """
+    return (_rank(output, target) <= k).double().mean().item()
+
+
+def mrr(output: Tensor, target: Tensor, k: int = 20) -> float:
+    """Mean reciprocal rank of the target, 0 where it is beyond k; equal scores go before it.
+
+    Args:
+        output: scores (n, K).
+        target: columns (n,).
+        k: the last rank that counts.
+
+    Returns:
+        A number in [0, 1]; NaN for no rows.
+    """
+    rank = _rank(output, target).double()
+    return (1 / rank).where(rank <= k, 0).mean().item()
+
+
+def _rank(output: Tensor, target: Tensor) -> Tensor:
+    """How many scores are not below the target's, which counts; a NaN is below nothing."""
+    return (~(output < output.gather(1, target[:, None]))).sum(1)
