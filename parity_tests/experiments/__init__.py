@@ -11,6 +11,7 @@ from parity_tests.experiments import (
     digits_cnn,
     feedforward,
     fine_tuning,
+    forecasting,
     forward_trace,
     gates,
     gradient_descent,
@@ -53,4 +54,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "batch_norm": batch_norm.run,
     "regularisation": regularisation.run,
     "fine_tuning": fine_tuning.run,
+    "forecasting": forecasting.run,
 }

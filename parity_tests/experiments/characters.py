@@ -134,7 +134,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     orders = range(3) if small else range(8)
     markov = [Markov.fit(split.train, split.validation, len(vocabulary), n) for n in orders]
     counted = [m.bits(split.test) for m in markov]
-    hidden, recipe = (64, replace(TEXT, columns=8)) if small else (192, TEXT)
+    hidden, recipe = (64, replace(TEXT, columns=8, passes=3)) if small else (192, TEXT)
     readers = {cell: reader(cell, len(vocabulary), hidden, split, recipe, seed) for cell in COLOURS}
     long = char_rnns(seed, np.float64, len(vocabulary), 64, cell="LSTM")
     limit = 60 if small else LONG.limit

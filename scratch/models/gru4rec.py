@@ -15,6 +15,7 @@ start      E and W from Glorot's uniform distribution, as the authors' code; b f
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from scratch.nn import functional as F
 from scratch.nn import init
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward
+from scratch.nn.recurrent import gradient_of
 from scratch.random import Generator
 
 
@@ -117,8 +119,7 @@ class GRU4Rec(Module):
         """
         ids, starts = self._checked(input, start)
         e, input_back = self._embedded(ids)
-        shape = (self.gru.num_layers, ids.shape[1], self.gru.hidden_size)
-        h = np.zeros(shape, e.dtype) if hx is None else hx
+        h = self._carried(hx, ids.shape[1], e)
         outputs, backs = [], []
         for steps in segments(starts):
             fresh = starts[steps.start][:, None]  # (B, 1)
@@ -127,10 +128,14 @@ class GRU4Rec(Module):
             backs.append((steps, fresh, back))
         o, drop_back = self.drop_hidden(np.concatenate(outputs))
         scores, scores_back = self._scored(o, candidates)
+        shapes, dtype = (scores.shape, h.shape), scores.dtype
 
         def backward(dscores: Array | None, dh: Array | None = None) -> Array | None:
-            do = np.zeros_like(o) if dscores is None else drop_back(scores_back(dscores))
-            de = np.empty_like(e)
+            dscores, dh = (
+                gradient_of("GRU4Rec", d, shape, dtype)
+                for d, shape in zip((dscores, dh), shapes, strict=True)
+            )
+            do, de = drop_back(scores_back(dscores)), np.empty_like(e)
             for steps, fresh, back in reversed(backs):
                 de[steps], dh = back(do[steps], dh)
                 dh = np.where(fresh, 0, dh)
@@ -186,6 +191,17 @@ class GRU4Rec(Module):
         check.shape("GRU4Rec", "start", start, ids.shape)
         return ids, start
 
+    def _carried(self, hx: Array | None, slots: int, like: Array) -> Array:
+        shape = (self.gru.num_layers, slots, self.gru.hidden_size)
+        if hx is None:
+            return np.zeros(shape, like.dtype)
+        h = check.floating("GRU4Rec", "hx", hx)
+        if h.dtype != like.dtype:
+            expected = f"hx of dtype {like.dtype} as the weights have"
+            check.refuse("GRU4Rec", expected, check.describe(hx), TypeError)
+        check.shape("GRU4Rec", "hx", h, shape)
+        return h
+
     def _reads(self) -> list[tuple[str, Parameter]]:
         return [("out.weight", self.out.weight)]
 
@@ -193,4 +209,4 @@ class GRU4Rec(Module):
 def segments(start: Array) -> Iterator[slice]:
     """The steps of (T, B) in runs at whose first step alone sessions start."""
     cuts = [0, *(np.flatnonzero(start[1:].any(1)) + 1).tolist(), len(start)]
-    return (slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True))
+    return (slice(a, b) for a, b in pairwise(cuts))

@@ -76,6 +76,7 @@ def sampled_cross_entropy(
     log_p = _log_softmax(x, on)
     y, reduced_back = reduced(-log_p[rows, t], reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dx = np.exp(log_p)
         dx[rows, t] -= 1
@@ -113,6 +114,7 @@ def bpr_loss(
     z = x - x[rows, t][:, None]
     y, reduced_back = reduced(_sum(w, _softplus(z), on), reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dx = np.where(on, w * logistic(z), 0.0)
         dx[rows, t] = -dx.sum(1)
@@ -150,6 +152,7 @@ def top1_loss(
     z = x - x[rows, t][:, None]
     y, reduced_back = reduced(_sum(w, logistic(z) + logistic(x * x), on), reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dpair = np.where(on, w * _slope(z), 0.0)
         dx = dpair + np.where(on, w * _square_slope(x), 0.0)
@@ -190,6 +193,7 @@ def top1_max_loss(
     loss = _sum(w, f, on)
     y, reduced_back = reduced(loss, reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         dpair = np.where(on, w * _slope(z), 0.0)
         dx = dpair + np.where(on, w * (f - loss[:, None] + _square_slope(x)), 0.0)
@@ -238,6 +242,7 @@ def bpr_max_loss(
     penalty = _sum(w, square, on)
     y, reduced_back = reduced(a * penalty - log_odds, reduction)
 
+    @quiet
     def backward(dy: Array) -> Array:
         v = np.exp(_log_softmax(-_softplus(-z), on))
         dx = np.where(on, w - v * logistic(-z), 0.0)

@@ -1,0 +1,24 @@
+"""Sequences from a model that predicts one token at a time: greedy, sampled, by beam search.
+
+A model takes part as a function `step`:
+
+    logits, cache = step(ids, cache)
+
+    ids     (B, t) integers: what came since the last call, the prompt at first, then t = 1
+    cache   whatever the model wants to find again: None at first; keys and values of attention,
+            the state of a recurrent network, an encoder's memory beside them
+    logits  (B, V) scores of the next token, normalised or not
+"""
+
+from torch_ref.generation.beam import Beams as Beams
+from torch_ref.generation.beam import beam_search as beam_search
+from torch_ref.generation.beam import select as select
+from torch_ref.generation.beam import wu_penalty as wu_penalty
+from torch_ref.generation.filters import temper as temper
+from torch_ref.generation.filters import top_k as top_k
+from torch_ref.generation.filters import top_p as top_p
+from torch_ref.generation.sample import generate as generate
+from torch_ref.generation.sample import greedy as greedy
+from torch_ref.generation.sample import multinomial as multinomial
+from torch_ref.generation.sample import sample as sample
+from torch_ref.generation.sample import without_cache as without_cache
