@@ -4,58 +4,94 @@
     tabular    real data, scikit-learn's: iris, wine, breast_cancer, diabetes, digits
     shapes     drawn pictures: circles and squares, scenes with masks and boxes
     images     real pictures: digits, photographs; by download MNIST, Fashion-MNIST, CIFAR-10
+    series     real series in small files here: sunspots, co2, airline
+    forecast   windows of a series to learn from, and baselines
+    translation  dates to ISO 8601, strings to be read backwards: made up, pairs of padded ids
+    text       a sentence, the Python reference; by download Shakespeare; characters as numbers
+    markov     text by counting, the baseline of a language model
+    sessions   synthetic sessions of items, of which the best possible recommendation is known
     download   one verified copy of each file, in a cache that $PARITY_DATA moves
     readers    the files' formats
+    memory     sequences that ask for it: adding problem, copy memory
     augment    pictures changed at random, a batch at a time: crop, shift, flip
     split      parting, standardising, batching; explicit orders, so that two runs share batches
     tasks      data + loss + metric + recommended hyperparameters under one name
 
-NumPy arrays only, no framework. Gates, spirals, shapes and what is read or augmented need nothing
-else; the rest asks for scikit-learn, or to download for pooch, when it is called.
+NumPy arrays only, no framework. Gates, spirals, shapes, memory, series, text and what is read
+or augmented need nothing else; the rest asks for scikit-learn, or to download for pooch, when it is
+called.
 """
 
 from datasets.augment import random_crop, random_flip, random_shift
+from datasets.forecast import Forecasting, baselines, forecasting, windows
 from datasets.images import cifar10, digit_images, fashion_mnist, mnist, photograph
+from datasets.markov import Markov
+from datasets.memory import adding_problem, copy_memory, copy_memory_baseline
 from datasets.readers import read_cifar, read_idx
+from datasets.series import Series, airline, co2, sunspots
+from datasets.sessions import Sessions, SessionSource, session_parallel
 from datasets.shapes import Scenes, shape_scenes
 from datasets.split import Standardizer, batch_stream, batches, epoch_order, train_test_split
 from datasets.tabular import Dataset, breast_cancer, diabetes, digits, iris, wine
 from datasets.tasks import TASKS, Split, Task, get
+from datasets.text import python_reference, tiny_shakespeare
 from datasets.toy import GATES, blobs, circles, gate, moons, spirals, xor
+from datasets.translation import Pairs, Vocabulary, dates, reversal
 
 __all__ = [
     "GATES",
     "TASKS",
     "Dataset",
+    "Forecasting",
+    "Markov",
+    "Pairs",
     "Scenes",
+    "Series",
+    "SessionSource",
+    "Sessions",
     "Split",
     "Standardizer",
     "Task",
+    "Vocabulary",
+    "adding_problem",
+    "airline",
+    "baselines",
     "batch_stream",
     "batches",
     "blobs",
     "breast_cancer",
     "cifar10",
     "circles",
+    "co2",
+    "copy_memory",
+    "copy_memory_baseline",
+    "dates",
     "diabetes",
     "digit_images",
     "digits",
     "epoch_order",
     "fashion_mnist",
+    "forecasting",
     "gate",
     "get",
     "iris",
     "mnist",
     "moons",
     "photograph",
+    "python_reference",
     "random_crop",
     "random_flip",
     "random_shift",
     "read_cifar",
     "read_idx",
+    "reversal",
+    "session_parallel",
     "shape_scenes",
     "spirals",
+    "sunspots",
+    "tiny_shakespeare",
     "train_test_split",
+    "windows",
     "wine",
     "xor",
 ]

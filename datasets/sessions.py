@@ -10,9 +10,9 @@ An item i has a category and a kind; in its category it has popularity z(i) ~ 1 
                     `noise` any, by w
     next item       of that category, by z
     length          2, and one more with probability q again and again: 2 + q / (1 - q) in the mean
-From one category every kind's route leads to another one. So whoever forgets the first item, which
-is all that tells the kinds apart, has to guess among them: what comes next depends on an item any
-number of steps back, and not on the current one alone.
+From one category every kind's route leads to another one. So what comes next depends on an item
+any number of steps back: whoever sees the current one alone has to guess among the kinds. (Whoever
+sees two in a row can tell the kind from the step between them, unless one strayed.)
     p(next | first, now)  = (1 - noise) [its category is the route's] z + noise w z
     p(next | now)         the same, averaged over p(kind | now), for which the sums over positions
                           have a closed form: no predictor that sees one item can be better
@@ -212,7 +212,8 @@ class SessionSource:
     def _steps(self) -> Array:
         """p(next category | kind, category), (kinds, categories, categories)."""
         on = self.routes[..., None] == np.arange(self.categories)
-        return (1 - self.noise) * on + self.noise * self.entrance
+        p: Array = (1 - self.noise) * on + self.noise * self.entrance
+        return p
 
     def _next(self) -> Array:
         """p(next item | kind, category), (kinds, categories, V)."""

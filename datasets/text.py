@@ -24,11 +24,12 @@ from datasets.check import Array
 from datasets.download import File, fetch
 
 SENTENCE = "hello world hello there world is beautiful"
+SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
 FILES: dict[str, tuple[File, ...]] = {
     "tiny_shakespeare": (
         File(
             "input.txt",
-            "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+            SHAKESPEARE_URL + "input.txt",
             "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         ),
     )

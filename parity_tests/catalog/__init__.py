@@ -9,6 +9,7 @@ from parity_tests.catalog import (
     ctc,
     dropout,
     embedding,
+    generation,
     linear,
     linear_cross_entropy,
     loss,
@@ -16,6 +17,7 @@ from parity_tests.catalog import (
     models_conv,
     models_forecast,
     models_recurrent,
+    models_seq2seq,
     models_sessions,
     norm,
     optim,
@@ -36,6 +38,7 @@ FAMILIES = (
     linear,
     conv,
     embedding,
+    generation,
     activation,
     dropout,
     loss,
@@ -61,6 +64,7 @@ FAMILIES = (
     models_forecast,
     models_recurrent,
     models_sessions,
+    models_seq2seq,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

@@ -62,6 +62,7 @@ ENTRIES: list[Entry] = [
         scratch.models.SimpleRNN,
         torch_ref.models.SimpleRNN,
         source=ELMAN,
+        entries=4,
         cases=(
             Case("batch", lambda d: Call(d.normal(4, 2, 3)), init=Call(3, 5, 2)),
             Case(
@@ -80,20 +81,20 @@ ENTRIES: list[Entry] = [
         scratch.models.CharRNN,
         torch_ref.models.CharRNN,
         source=GRAVES,
-        c=128,
+        entries=4,
         cases=(
-            Case("RNN", text(5, 2), init=Call(7, 4)),
-            Case("RNN, carried", text(5, 2, layers=1), init=Call(7, 4)),
+            Case("RNN", text(5, 2), init=Call(7, 4), modes=("train",)),
+            Case("RNN, carried", text(5, 2, layers=1), init=Call(7, 4), modes=("train",)),
             Case("LSTM, carried", text(5, 2, layers=1, cell=True), init=Call(7, 4, cell="LSTM")),
             Case("GRU, carried", text(5, 2, layers=1), init=Call(7, 4, cell="GRU")),
-            Case("one text", text(6, layers=2), init=Call(7, 4, 2)),
-            Case("batch first", batch_first, init=Call(7, 4, batch_first=True)),
+            Case("one text", text(6, layers=2), init=Call(7, 4, 2), modes=("train",)),
+            Case("batch first", batch_first, init=Call(7, 4, batch_first=True), modes=("train",)),
             Case(
                 "embedding, two layers",
                 text(5, 2, layers=2, cell=True),
                 init=Call(7, 4, 2, "LSTM", 3),
             ),
-            Case("embedding, no state", text(5, 2), init=Call(7, 4, 1, "GRU", 3)),
+            Case("embedding, no state", text(5, 2), init=Call(7, 4, 1, "GRU", 3), modes=("train",)),
             Case("one character", text(1, 1), init=Call(7, 4), zero=("rnn.weight_hh_l0",)),
             *(
                 Case("dropout", text(5, 6), init=Call(7, 4, 2, "RNN", None, 0.4), seeded=True)
@@ -102,7 +103,7 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Routine(
-        "generate",
+        "char_rnn.generate",
         char_rnn.generate,
         torch_char_rnn.generate,
         {

@@ -109,6 +109,14 @@ ENTRIES: list[Entry] = [
                     "none",
                 ),
             ),
+            Case(
+                "the same for each row",
+                lambda d: Call(
+                    d.normal(3, 4),
+                    d.integers(0, 4, 3),
+                    log_q=const(np.log(d.probabilities(3, 4))),
+                ),
+            ),
         ),
     ),
     Op(
@@ -208,7 +216,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 MORE: dict[str, dict[str, dict[str, Any]]] = {
     "sampled_cross_entropy": {
-        "shape of log_q": {"log_q": X},
+        "shape of log_q": {"log_q": X[:, :3]},
         "dtype of log_q": {"log_q": np.zeros(4, np.float32)},
     },
     "bpr_max_loss": {

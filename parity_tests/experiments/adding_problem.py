@@ -9,6 +9,10 @@ Guide: why simple RNNs struggle [3190-3285]. It says that RNNs learn from 10 to 
 best and that LSTM and GRU do better, and trains none. Here all are trained on the same batches,
 for equally many steps, in both packages.
 
+Where gradients explode, rounding grows as they do: the tanh RNN's two runs may end apart, both
+unsolved, as torch's does from itself with one weight moved by 1e-16. So claims are about the first
+hundred steps, and about what each of the two reaches.
+
 Two biases are added in each gate of torch's layers, so a forget bias of 1 means that their sum is.
 
 Sources: Hochreiter & Schmidhuber 1997, Neural Computation 9(8); Jozefowicz et al. 2015; Tallec &

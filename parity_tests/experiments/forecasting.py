@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.ticker import LogLocator, NullFormatter
 
 import scratch.models
 import torch_ref.models
@@ -45,6 +46,11 @@ OPTIONS = {"lr": 0.01, "weight_decay": 1.0}
 RIDGE = 10.0
 KINDS = ("LSTM", "GRU", "TCN")
 COLOURS = dict(zip(KINDS, (CLASSES[1], CLASSES[2], CLASSES[0]), strict=True))
+SEEN = {
+    "sunspots": "the networks know the cycle, but not how high it will go",
+    "CO2": "season and growth are met, by networks and the last year's growth alike",
+    "airline": "60 windows teach the networks no more than last year says",
+}
 LINEAR, RAW = "linear regression", "LSTM on CO2 as it is"
 STYLES = {"naive": ":", "seasonal naive": "--", "seasonal drift": "-.", LINEAR: "-"}
 
@@ -346,10 +352,11 @@ def _draw_forecasts(path: Path, found: dict[str, Found]) -> None:
                     ax.plot(at, forecast[k], style, color=colour, lw=1.3, label=None if k else kind)
             ax.plot([], [], color="0.2", lw=1.5, label="measured")
             ax.set_ylabel(f.series.unit)
-            ax.legend(fontsize=8, ncols=5, loc="upper left")
+            corner = "lower right" if name == "CO2" else "upper left"
+            ax.legend(fontsize=8, ncols=5, loc=corner)
             low, high = ax.get_ylim()
             ax.set_ylim(low, high + 0.15 * (high - low))
-            ax.set_title(f"{name}: forecasts of {horizon} steps, one after the other")
+            ax.set_title(f"{name}, {horizon} steps ahead: {SEEN[name]}")
         axes[-1].set_xlabel("year (the line: the test part begins)")
 
 
@@ -372,12 +379,15 @@ def _draw_horizon(path: Path, found: dict[str, Found]) -> None:
                     steps + 1, ours.min(1), ours.max(1), color=COLOURS[kind], alpha=0.2, lw=0
                 )
                 ax.plot(steps + 1, theirs.mean(1), "o", mfc="none", mec=COLOURS[kind], ms=4)
-            ax.set_ylim(0, 1.4 * max(f.rmse(f.plain["naive"], i) for i in range(horizon)))
+            ax.set_yscale("log")
             ax.set_xlabel("years ahead" if f.series.per_year == 1 else "months ahead")
             ax.set_ylabel(f"RMSE, {f.series.unit}")
+            ax.yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter(NullFormatter())
             ax.set_title(name)
         axes[0].plot([], [], "ko", mfc="none", ms=4, label="the same in torch")
-        axes[0].legend(fontsize=8, ncols=2, loc="upper left")
+        fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8)
         starts = len(next(iter(found.values())).runs["LSTM"])
         band = f"mean and range of {starts} starts" if starts > 1 else "one start"
         fig.suptitle(f"Error against horizon on the test part ({band})", fontsize=13)

@@ -35,7 +35,7 @@ from parity_tests.harness.draw import Array
 from scratch import nn
 
 NETS = {"LSTM": "LSTM, chrono start", "GRU": "GRU"}
-SMALL, FULL = Size(16, 12, 0.02, 300, 300), Size(30, 16, 0.02, 1000, 1000)
+SMALL, FULL = Size(16, 12, 0.02, 400, 400), Size(30, 16, 0.02, 1000, 1000)
 PROBES, AROUND = 1000, 5
 # torch's order is i f g o and r z n; its z is u here, where z is what gates are made of.
 SHOWN = {
@@ -266,7 +266,7 @@ def _claims(outcome: Outcome, seen: dict[str, Seen], size: Size) -> None:
         outcome.claim(
             "its answer follows the marked numbers one to one and hardly any other",
             f"slope {at_marks[0]:.3f} at marks, {elsewhere[0]:.3f} elsewhere in the mean",
-            all(abs(d - 1) < 0.15 for d in at_marks) and max(elsewhere) < 0.1,
+            all(abs(d - 1) < 0.2 for d in at_marks) and max(elsewhere) < 0.1,
         )
     outcome.numbers |= {"T": size.length, "hidden": size.hidden} | numbers
 
@@ -337,9 +337,9 @@ def _draw_marks(path: Path, seen: dict[str, Seen]) -> None:
                 axes[column].plot(offsets, ours, color=colour, label=label)
                 axes[column].plot(offsets, theirs, ".", color=colour)
             axes[column].set(
-                title=f"{kind}: mean of units and sequences around a mark",
+                title=f"{kind} around a mark: scratch lines, torch points",
                 xlabel="steps after a mark",
-                ylabel="mean",
+                ylabel="mean of units and sequences",
                 ylim=(0, None),
             )
             axes[column].legend(loc="upper left")

@@ -17,8 +17,9 @@ from scratch.generation.beam import wu_penalty as wu_penalty
 from scratch.generation.filters import temper as temper
 from scratch.generation.filters import top_k as top_k
 from scratch.generation.filters import top_p as top_p
-from scratch.generation.sample import generate as generate
-from scratch.generation.sample import greedy as greedy
-from scratch.generation.sample import multinomial as multinomial
-from scratch.generation.sample import sample as sample
-from scratch.generation.sample import without_cache as without_cache
+from scratch.generation.sampling import Step as Step
+from scratch.generation.sampling import generate as generate
+from scratch.generation.sampling import greedy as greedy
+from scratch.generation.sampling import multinomial as multinomial
+from scratch.generation.sampling import sample as sample
+from scratch.generation.sampling import without_cache as without_cache

@@ -19,7 +19,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
-from scratch.generation.sample import Step, end_tokens, filling, predicted, prompt
+from scratch.generation.sampling import Step, end_tokens, filling, predicted, prompt
 from scratch.nn.softmax import log_softmax
 
 Penalty = Callable[[int], float]

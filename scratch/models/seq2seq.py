@@ -23,8 +23,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check, nn
 from scratch.check import Array
-from scratch.models import decoding
-from scratch.models.decoding import State
+from scratch.generation import beam_search, generate
 from scratch.nn.additive_attention import AdditiveAttention
 from scratch.nn.module import Module
 from scratch.nn.multiplicative_attention import MultiplicativeAttention
@@ -34,6 +33,7 @@ from scratch.random import Generator
 
 CELLS = ("gru", "lstm")
 ATTENTIONS = ("additive", "general", "dot", None)
+State = tuple[Array, ...]
 
 
 class Encoder(Module):
@@ -300,31 +300,50 @@ class Seq2Seq(Module):
         self, source: Array, source_lengths: Array, target_in: Array
     ) -> tuple[Array, Backward]:
         """Logits of the token after each of `target_in`, which are given (teacher forcing)."""
+        (logits, _), run_back = self._run(source, source_lengths, target_in)
+        return logits, run_back
+
+    def alignment(self, source: Array, source_lengths: Array, target_in: Array) -> Array:
+        """The weights p (B, T, S): where the decoder looked for the token after each."""
+        (_, weights), _ = self._run(source, source_lengths, target_in)
+        return weights
+
+    def _run(
+        self, source: Array, source_lengths: Array, target_in: Array
+    ) -> tuple[tuple[Array, Array], Backward]:
+        """Logits and weights; backward: dlogits."""
         _check_tokens("Seq2Seq", "target_in", target_in)
         (memory, padding, states), encoder_back = self._encode(source, source_lengths)
         if len(target_in) != len(source):
             check.refuse("Seq2Seq", f"target_in of {len(source)} rows", len(target_in))
-        (logits, _), decoder_back = self.decoder(target_in, memory, padding, *states)
+        outputs, decoder_back = self.decoder(target_in, memory, padding, *states)
 
         def backward(dlogits: Array) -> None:
             encoder_back(*decoder_back(dlogits, None))
 
-        return logits, backward
-
-    def alignment(self, source: Array, source_lengths: Array, target_in: Array) -> Array:
-        """The weights p (B, T, S): where the decoder looked for the token after each."""
-        _check_tokens("Seq2Seq.alignment", "target_in", target_in)
-        (memory, padding, states), _ = self._encode(source, source_lengths)
-        (_, weights), _ = self.decoder(target_in, memory, padding, *states)
-        p: Array = weights
-        return p
+        return outputs, backward
 
     def greedy(
         self, source: Array, source_lengths: Array, bos: int, eos: int, max_length: int
     ) -> list[list[int]]:
-        """The target by the most probable token at each step; see `decoding.greedy`."""
-        state = self.start(source, source_lengths)
-        return decoding.greedy(self.decoder.step, state, len(source), bos, eos, max_length)
+        """The target by the most probable token at each step.
+
+        Args:
+            source: (B, S) integers.
+            source_lengths: (B,), each in [1, S].
+            bos: token that stands before the first.
+            eos: token that ends a target.
+            max_length: tokens of a target at most, <eos> among them.
+
+        Returns:
+            The tokens of each target, without <bos> and <eos>.
+
+        Raises:
+            TypeError, ValueError: if tokens, lengths or a number do not fit.
+        """
+        state, first = self.start(source, source_lengths), np.full((len(source), 1), bos)
+        ids = generate(self.step, first, max_length, eos=eos, cache=state)
+        return [_cut(row, eos) for row in ids[:, 1:].tolist()]
 
     def beam_search(
         self,
@@ -336,10 +355,29 @@ class Seq2Seq(Module):
         width: int = 5,
         length_penalty: float = 0.0,
     ) -> tuple[list[list[int]], Array]:
-        """The target by beam search, and its log probability; see `decoding.beam_search`."""
-        state, rows = self.start(source, source_lengths), len(source)
-        options = bos, eos, max_length, width, length_penalty
-        return decoding.beam_search(self.decoder.step, state, rows, *options)
+        """The target by beam search.
+
+        Args:
+            source: (B, S) integers.
+            source_lengths: (B,), each in [1, S].
+            bos: token that stands before the first.
+            eos: token that ends a target.
+            max_length: tokens of a target at most, <eos> among them.
+            width: hypotheses that are kept; 1 without a penalty is greedy.
+            length_penalty: a, log p is divided by n^a; 0 favours short targets.
+
+        Returns:
+            The tokens of each target, without <bos> and <eos>, and log p / n^a of each (B,).
+
+        Raises:
+            TypeError, ValueError: if tokens, lengths or a number do not fit.
+        """
+        state, first = self.start(source, source_lengths), np.full((len(source), 1), bos)
+        beams = beam_search(
+            self.step, first, width, max_length, eos, length_penalty=length_penalty, cache=state
+        )
+        texts = beams.sequences[:, 0, 1:].tolist()
+        return [_cut(row, eos) for row in texts], beams.scores[:, 0]
 
     def start(self, source: Array, source_lengths: Array) -> State:
         """The state before the first step: memory, keys, padding and the decoder's states."""
@@ -347,12 +385,18 @@ class Seq2Seq(Module):
         keys, _ = self.decoder.keys(memory)
         return memory, keys, padding, *states
 
+    def step(self, ids: Array, state: State) -> tuple[Array, State]:
+        """Logits (R, V) after one more token (R, 1), as `scratch.generation` asks for them."""
+        return self.decoder.step(ids[:, 0], state)
+
     def _encode(
         self, source: Array, source_lengths: Array
     ) -> tuple[tuple[Array, Array, tuple[Array, ...]], Backward]:
         """Memory, padding and first states; backward: dmemory, dstates."""
         _check_tokens("Seq2Seq", "source", source)
-        (outputs, last, *starts), encoder_back = self.encoder(source, source_lengths)
+        lengths = check.integer("Seq2Seq", "source_lengths", source_lengths, 1, source.shape[1] + 1)
+        check.shape("Seq2Seq", "source_lengths", lengths, (len(source),))
+        (outputs, last, *starts), encoder_back = self.encoder(source, lengths)
         if self.decoder.attention is None:
             padding = np.zeros((len(source), 1), bool)
 
@@ -360,12 +404,17 @@ class Seq2Seq(Module):
                 encoder_back(np.zeros_like(outputs), dmemory[:, 0], *dstarts)
 
             return (last[:, None], padding, tuple(starts)), without
-        padding = np.arange(source.shape[1]) >= source_lengths[:, None]
+        padding = np.arange(source.shape[1]) >= lengths[:, None]
 
         def backward(dmemory: Array, *dstarts: Array) -> None:
             encoder_back(dmemory, np.zeros_like(last), *dstarts)
 
         return (outputs, padding, tuple(starts)), backward
+
+
+def _cut(tokens: list[int], eos: int) -> list[int]:
+    """What stands before the first <eos>."""
+    return tokens[: tokens.index(eos)] if eos in tokens else tokens
 
 
 def _states(cell: str) -> int:

@@ -9,6 +9,7 @@ from scratch.nn.adaptive_pool import AdaptiveAvgPool3d as AdaptiveAvgPool3d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool1d as AdaptiveMaxPool1d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from scratch.nn.additive_attention import AdditiveAttention as AdditiveAttention
 from scratch.nn.alibi import ALiBi as ALiBi
 from scratch.nn.avg_pool import AvgPool1d as AvgPool1d
 from scratch.nn.avg_pool import AvgPool2d as AvgPool2d
@@ -90,6 +91,9 @@ from scratch.nn.max_unpool import MaxUnpool2d as MaxUnpool2d
 from scratch.nn.max_unpool import MaxUnpool3d as MaxUnpool3d
 from scratch.nn.module import Module as Module
 from scratch.nn.module import Parameter as Parameter
+from scratch.nn.multiplicative_attention import (
+    MultiplicativeAttention as MultiplicativeAttention,
+)
 from scratch.nn.padding import CircularPad1d as CircularPad1d
 from scratch.nn.padding import CircularPad2d as CircularPad2d
 from scratch.nn.padding import CircularPad3d as CircularPad3d

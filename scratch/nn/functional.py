@@ -6,6 +6,7 @@ from scratch.nn.adaptive_pool import adaptive_avg_pool3d as adaptive_avg_pool3d
 from scratch.nn.adaptive_pool import adaptive_max_pool1d as adaptive_max_pool1d
 from scratch.nn.adaptive_pool import adaptive_max_pool2d as adaptive_max_pool2d
 from scratch.nn.adaptive_pool import adaptive_max_pool3d as adaptive_max_pool3d
+from scratch.nn.additive_attention import additive_attention as additive_attention
 from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.alibi import alibi as alibi
 from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
@@ -79,6 +80,9 @@ from scratch.nn.max_pool import max_pool3d as max_pool3d
 from scratch.nn.max_unpool import max_unpool1d as max_unpool1d
 from scratch.nn.max_unpool import max_unpool2d as max_unpool2d
 from scratch.nn.max_unpool import max_unpool3d as max_unpool3d
+from scratch.nn.multiplicative_attention import (
+    multiplicative_attention as multiplicative_attention,
+)
 from scratch.nn.normalize import normalize as normalize
 from scratch.nn.padding import pad as pad
 from scratch.nn.piecewise import hardshrink as hardshrink

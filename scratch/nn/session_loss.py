@@ -52,8 +52,9 @@ def sampled_cross_entropy(
         input: x (N, C), the scores of the candidates.
         target: t (N,), the column of what came next, integers in [0, C).
         negatives: bool (N, C), the columns to count; the target's own is no negative in any case.
-        log_q: (C,), log of how often each candidate is sampled, taken off the scores, so that
-            these learn log p(item) in place of log p(item) / q(item); not differentiated.
+        log_q: (C,) or (N, C), log of how often each candidate is sampled, taken off the scores,
+            so that these learn log p(item), not log p(item) / q(item), if there are many and the
+            target's own item is left in where it was sampled; not differentiated.
         reduction: 'none', 'mean' (over rows) or 'sum'.
 
     Returns:
@@ -70,7 +71,8 @@ def sampled_cross_entropy(
     reduction = resolve(name, reduction)
     if log_q is not None:
         shift = check.floating(name, "log_q", log_q, like=x)
-        check.shape(name, "log_q", shift, x.shape[1:])
+        if shift.shape not in (x.shape, x.shape[1:]):
+            check.refuse(name, f"log_q of shape {x.shape[1:]} or {x.shape}", shift.shape)
         x = x - shift
     on[rows, t] = True
     log_p = _log_softmax(x, on)

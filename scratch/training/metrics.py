@@ -181,7 +181,8 @@ def _rank(function: str, output: Array, target: Array) -> Array:
     t = check.integer(function, "target", target, 0, y.shape[1])
     check.shape(function, "target", t, y.shape[:1])
     score = y[np.arange(len(y)), t][:, None]
-    return np.sum(~(y < score), axis=1)
+    rank: Array = np.sum(~(y < score), axis=1)
+    return rank
 
 
 def _pair(function: str, output: Array, target: Array) -> tuple[Array, Array]:

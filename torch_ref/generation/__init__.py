@@ -17,8 +17,9 @@ from torch_ref.generation.beam import wu_penalty as wu_penalty
 from torch_ref.generation.filters import temper as temper
 from torch_ref.generation.filters import top_k as top_k
 from torch_ref.generation.filters import top_p as top_p
-from torch_ref.generation.sample import generate as generate
-from torch_ref.generation.sample import greedy as greedy
-from torch_ref.generation.sample import multinomial as multinomial
-from torch_ref.generation.sample import sample as sample
-from torch_ref.generation.sample import without_cache as without_cache
+from torch_ref.generation.sampling import Step as Step
+from torch_ref.generation.sampling import generate as generate
+from torch_ref.generation.sampling import greedy as greedy
+from torch_ref.generation.sampling import multinomial as multinomial
+from torch_ref.generation.sampling import sample as sample
+from torch_ref.generation.sampling import without_cache as without_cache

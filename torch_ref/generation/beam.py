@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from torch_ref.generation.sample import Step, end_tokens
+from torch_ref.generation.sampling import Step, end_tokens
 
 Penalty = Callable[[int], float]
 

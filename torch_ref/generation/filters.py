@@ -39,7 +39,7 @@ def top_p(logits: Tensor, p: float, min_tokens_to_keep: int = 1) -> Tensor:
     Returns:
         Tensor (..., V).
     """
-    ascending, order = logits.sort(-1, stable=True)
+    ascending, order = logits.sort(dim=-1, stable=True)
     dropped = ascending.softmax(-1).cumsum(-1) <= 1 - p
     dropped[..., -min_tokens_to_keep:] = False
     out = torch.empty_like(dropped).scatter_(-1, order, dropped)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from torch_ref.models import decoding
-from torch_ref.models.decoding import State
+from torch_ref.generation import beam_search, generate
 from torch_ref.nn.additive_attention import AdditiveAttention
 from torch_ref.nn.multiplicative_attention import MultiplicativeAttention
+
+State = tuple[Tensor, ...]
 
 
 class Encoder(nn.Module):
@@ -206,9 +207,10 @@ class Seq2Seq(nn.Module):
     def greedy(
         self, source: Tensor, source_lengths: Tensor, bos: int, eos: int, max_length: int
     ) -> list[list[int]]:
-        """The target by the most probable token at each step; see `decoding.greedy`."""
-        state = self.start(source, source_lengths)
-        return decoding.greedy(self.decoder.step, state, len(source), bos, eos, max_length)
+        """The target by the most probable token at each step, without <bos> and <eos>."""
+        state, first = self.start(source, source_lengths), torch.full_like(source[:, :1], bos)
+        ids = generate(self.step, first, max_length, eos=eos, cache=state)
+        return [_cut(row, eos) for row in ids[:, 1:].tolist()]
 
     @torch.no_grad()
     def beam_search(
@@ -221,15 +223,22 @@ class Seq2Seq(nn.Module):
         width: int = 5,
         length_penalty: float = 0.0,
     ) -> tuple[list[list[int]], Tensor]:
-        """The target by beam search, and its log probability; see `decoding.beam_search`."""
-        state, rows = self.start(source, source_lengths), len(source)
-        options = bos, eos, max_length, width, length_penalty
-        return decoding.beam_search(self.decoder.step, state, rows, *options)
+        """The target by beam search, without <bos> and <eos>, and log p / n^length_penalty (B,)."""
+        state, first = self.start(source, source_lengths), torch.full_like(source[:, :1], bos)
+        beams = beam_search(
+            self.step, first, width, max_length, eos, length_penalty=length_penalty, cache=state
+        )
+        texts = beams.sequences[:, 0, 1:].tolist()
+        return [_cut(row, eos) for row in texts], beams.scores[:, 0]
 
     def start(self, source: Tensor, source_lengths: Tensor) -> State:
         """The state before the first step: memory, keys, padding and the decoder's states."""
         memory, padding, states = self._encode(source, source_lengths)
         return memory, self.decoder.keys(memory), padding, *states
+
+    def step(self, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (R, V) after one more token (R, 1), as `torch_ref.generation` asks for them."""
+        return self.decoder.step(ids[:, 0], state)
 
     def _encode(
         self, source: Tensor, source_lengths: Tensor
@@ -240,3 +249,8 @@ class Seq2Seq(nn.Module):
         if self.decoder.attention is None:
             outputs, places = last[:, None], places[:1]
         return outputs, places >= source_lengths.to(source.device)[:, None], tuple(starts)
+
+
+def _cut(tokens: list[int], eos: int) -> list[int]:
+    """What stands before the first <eos>."""
+    return tokens[: tokens.index(eos)] if eos in tokens else tokens

@@ -29,7 +29,7 @@ def sampled_cross_entropy(
         input: x (N, C), the scores of the candidates.
         target: t (N,), the column of what came next.
         negatives: bool (N, C), the columns to count; the target's own is no negative in any case.
-        log_q: (C,), log of how often each candidate is sampled, taken off the scores.
+        log_q: (C,) or (N, C), log of how often each candidate is sampled, taken off the scores.
         reduction: 'none', 'mean' (over rows) or 'sum'.
 
     Returns:
