@@ -14,6 +14,8 @@ from parity_tests.catalog import (
     loss,
     models,
     models_conv,
+    models_forecast,
+    models_recurrent,
     norm,
     optim,
     optim_elementwise,
@@ -21,6 +23,7 @@ from parity_tests.catalog import (
     padding,
     parametrize,
     pool,
+    positions,
     rearrange,
     recurrent,
     resize,
@@ -48,11 +51,14 @@ FAMILIES = (
     averaging,
     padding,
     pool,
+    positions,
     rearrange,
     recurrent,
     resize,
     models,
     models_conv,
+    models_forecast,
+    models_recurrent,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

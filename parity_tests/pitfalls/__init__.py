@@ -12,6 +12,7 @@ from parity_tests.pitfalls import (
     loss,
     models,
     models_conv,
+    models_forecast,
     norm,
     optim,
     optim_elementwise,
@@ -19,6 +20,7 @@ from parity_tests.pitfalls import (
     padding,
     parametrize,
     pool,
+    positions,
     rearrange,
     recurrent,
     resize,
@@ -44,10 +46,12 @@ FAMILIES = (
     schedules,
     padding,
     pool,
+    positions,
     rearrange,
     recurrent,
     resize,
     models,
     models_conv,
+    models_forecast,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

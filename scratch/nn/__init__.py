@@ -9,6 +9,7 @@ from scratch.nn.adaptive_pool import AdaptiveAvgPool3d as AdaptiveAvgPool3d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool1d as AdaptiveMaxPool1d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from scratch.nn.alibi import ALiBi as ALiBi
 from scratch.nn.avg_pool import AvgPool1d as AvgPool1d
 from scratch.nn.avg_pool import AvgPool2d as AvgPool2d
 from scratch.nn.avg_pool import AvgPool3d as AvgPool3d
@@ -52,6 +53,7 @@ from scratch.nn.fold import Fold as Fold
 from scratch.nn.fold import Unfold as Unfold
 from scratch.nn.fractional_max_pool import FractionalMaxPool2d as FractionalMaxPool2d
 from scratch.nn.fractional_max_pool import FractionalMaxPool3d as FractionalMaxPool3d
+from scratch.nn.gated_feed_forward import GatedFeedForward as GatedFeedForward
 from scratch.nn.gelu import GELU as GELU
 from scratch.nn.group_norm import GroupNorm as GroupNorm
 from scratch.nn.gru import GRU as GRU
@@ -111,6 +113,10 @@ from scratch.nn.piecewise import ReLU6 as ReLU6
 from scratch.nn.piecewise import Softshrink as Softshrink
 from scratch.nn.pixel_shuffle import PixelShuffle as PixelShuffle
 from scratch.nn.pixel_shuffle import PixelUnshuffle as PixelUnshuffle
+from scratch.nn.positional_encoding import LearnedPositionalEncoding as LearnedPositionalEncoding
+from scratch.nn.positional_encoding import (
+    SinusoidalPositionalEncoding as SinusoidalPositionalEncoding,
+)
 from scratch.nn.rectifier import LeakyReLU as LeakyReLU
 from scratch.nn.rectifier import PReLU as PReLU
 from scratch.nn.rectifier import ReLU as ReLU
@@ -124,9 +130,11 @@ from scratch.nn.regression_loss import L1Loss as L1Loss
 from scratch.nn.regression_loss import MSELoss as MSELoss
 from scratch.nn.regression_loss import PoissonNLLLoss as PoissonNLLLoss
 from scratch.nn.regression_loss import SmoothL1Loss as SmoothL1Loss
+from scratch.nn.relative_position import RelativePositionBias as RelativePositionBias
 from scratch.nn.rms_norm import RMSNorm as RMSNorm
 from scratch.nn.rnn import RNN as RNN
 from scratch.nn.rnn import RNNCell as RNNCell
+from scratch.nn.rotary import RotaryEmbedding as RotaryEmbedding
 from scratch.nn.sigmoid import GLU as GLU
 from scratch.nn.sigmoid import LogSigmoid as LogSigmoid
 from scratch.nn.sigmoid import Sigmoid as Sigmoid

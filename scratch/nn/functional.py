@@ -7,6 +7,7 @@ from scratch.nn.adaptive_pool import adaptive_max_pool1d as adaptive_max_pool1d
 from scratch.nn.adaptive_pool import adaptive_max_pool2d as adaptive_max_pool2d
 from scratch.nn.adaptive_pool import adaptive_max_pool3d as adaptive_max_pool3d
 from scratch.nn.affine_grid import affine_grid as affine_grid
+from scratch.nn.alibi import alibi as alibi
 from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
 from scratch.nn.avg_pool import avg_pool2d as avg_pool2d
 from scratch.nn.avg_pool import avg_pool3d as avg_pool3d
@@ -88,6 +89,8 @@ from scratch.nn.piecewise import relu6 as relu6
 from scratch.nn.piecewise import softshrink as softshrink
 from scratch.nn.pixel_shuffle import pixel_shuffle as pixel_shuffle
 from scratch.nn.pixel_shuffle import pixel_unshuffle as pixel_unshuffle
+from scratch.nn.positional_encoding import learned_encoding as learned_encoding
+from scratch.nn.positional_encoding import sinusoidal_encoding as sinusoidal_encoding
 from scratch.nn.rectifier import leaky_relu as leaky_relu
 from scratch.nn.rectifier import prelu as prelu
 from scratch.nn.rectifier import relu as relu
@@ -101,7 +104,9 @@ from scratch.nn.regression_loss import l1_loss as l1_loss
 from scratch.nn.regression_loss import mse_loss as mse_loss
 from scratch.nn.regression_loss import poisson_nll_loss as poisson_nll_loss
 from scratch.nn.regression_loss import smooth_l1_loss as smooth_l1_loss
+from scratch.nn.relative_position import relative_position_bias as relative_position_bias
 from scratch.nn.rms_norm import rms_norm as rms_norm
+from scratch.nn.rotary import rotary_embedding as rotary_embedding
 from scratch.nn.sigmoid import glu as glu
 from scratch.nn.sigmoid import logsigmoid as logsigmoid
 from scratch.nn.sigmoid import sigmoid as sigmoid

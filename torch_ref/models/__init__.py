@@ -1,9 +1,12 @@
 """Networks, one file an architecture; each has its twin of the same name in `scratch.models`."""
 
 from torch_ref.models.alexnet import AlexNet as AlexNet
+from torch_ref.models.char_rnn import CharRNN as CharRNN
+from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
 from torch_ref.models.deeplabv3 import DeepLabV3 as DeepLabV3
 from torch_ref.models.efficientnet import EfficientNet as EfficientNet
 from torch_ref.models.lenet import LeNet5 as LeNet5
+from torch_ref.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
 from torch_ref.models.mlp import MLP as MLP
 from torch_ref.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from torch_ref.models.neuron import Neuron as Neuron
@@ -13,5 +16,7 @@ from torch_ref.models.resnet import resnet18 as resnet18
 from torch_ref.models.resnet import resnet34 as resnet34
 from torch_ref.models.resnet import resnet50 as resnet50
 from torch_ref.models.simple_cnn import SimpleCNN as SimpleCNN
+from torch_ref.models.tcn import TCN as TCN
+from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
 from torch_ref.models.unet import UNet as UNet
 from torch_ref.models.vgg import VGG as VGG

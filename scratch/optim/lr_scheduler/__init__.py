@@ -13,6 +13,7 @@ from scratch.optim.lr_scheduler.decay import PolynomialLR as PolynomialLR
 from scratch.optim.lr_scheduler.decay import StepLR as StepLR
 from scratch.optim.lr_scheduler.factor import LambdaLR as LambdaLR
 from scratch.optim.lr_scheduler.factor import MultiplicativeLR as MultiplicativeLR
+from scratch.optim.lr_scheduler.noam import noam as noam
 from scratch.optim.lr_scheduler.one_cycle import OneCycleLR as OneCycleLR
 from scratch.optim.lr_scheduler.plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from scratch.optim.lr_scheduler.scheduler import LRScheduler as LRScheduler
