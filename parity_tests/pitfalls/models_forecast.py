@@ -70,7 +70,7 @@ class DividesByTheWhole(nn.utils.parametrize.ParametrizationList):
 
     def forward(self) -> tuple[Array, Backward]:
         """As ParametrizationList's, times |v of the filter| / |v|."""
-        v: Array = self.original1.data
+        v: Array = self.original1.data  # type: ignore[attr-defined]
         share = norm_except(v, 0) / norm_except(v, -1)
         w, back = super().forward()
         return w * share, lambda dw: back(dw * share)
@@ -90,7 +90,8 @@ class NeverSpreads(TemporalConvNet):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for block in self.network:
+        blocks: list[Any] = list(self.network)
+        for block in blocks:
             for conv, chomp in ((block.conv1, block.chomp1), (block.conv2, block.chomp2)):
                 conv.dilation, conv.padding = (1,), (self.kernel_size - 1,)
                 chomp.chomp_size = self.kernel_size - 1
