@@ -291,7 +291,9 @@ def test_blocks_do_not_show() -> None:
     }
     q = torch.nn.Parameter(torch.from_numpy(start.copy()))
     ours = {name: Parameter(values) for name, values in layouts.items()}
-    for name, options in (("Adam", {"weight_decay": 0.1}), ("SGD", {"momentum": 0.9})):
+    # No L2: where it cancels a gradient, Adam divides one rounding by another.
+    both = {"amsgrad": True, "maximize": True}
+    for name, options in (("Adam", both), ("SGD", {"momentum": 0.9})):
         optimizer = getattr(scratch.optim, name)(ours.values(), **options)
         reference = getattr(torch.optim, name)([q], **options)
         for _ in range(3):

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from scratch.check import Array
 from scratch.threads import for_each
 
@@ -36,3 +38,23 @@ def each_rows(function: Callable[..., object], *arrays: Array) -> None:
         lambda start: function(*(array[start : start + rows] for array in arrays)),
         range(0, len(arrays[0]), rows),
     )
+
+
+def outer(a: Array, b: Array, out: Array | None = None) -> Array:
+    """The outer product, entry by entry a_i b_j, as a factor or summand of a whole block.
+
+    Where rows are short, arithmetic with it is faster than broadcasting a or b: BLAS makes it in a
+    third of the time that a ufunc needs to start anew for each row. A column and a row of zeros
+    make it a matrix product that goes to BLAS, as one of inner size 1 does not.
+
+    Args:
+        a: (n,)
+        b: (m,)
+        out: (n, m), or None for a new array.
+
+    Returns:
+        (n, m)
+    """
+    left, right = np.zeros((len(a), 2), a.dtype), np.zeros((2, len(b)), b.dtype)
+    left[:, 0], right[0] = a, b
+    return np.matmul(left, right, out=out)

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check
 from scratch.check import Array
-from scratch.nn.blocks import each_rows
+from scratch.nn.blocks import each_rows, outer
 from scratch.nn.module import Module, Parameter, value
 from scratch.nn.op import Backward, op
 from scratch.nn.reduction import quiet
@@ -58,34 +58,48 @@ def layer_norm(
 
     rows = as_rows(x, shape)
     d = max(rows.shape[1], 1)
-    ones = np.ones((rows.shape[1], 1), x.dtype)
-    gain = None if g is None else g.reshape(-1)
-    n, y = (np.empty(rows.shape, x.dtype) for _ in range(2))
-    inverse = np.empty((len(rows), 1), x.dtype)  # 1 / sqrt(v + eps)
+    one = np.ones(rows.shape[1], x.dtype)
+    gain = one if g is None else g.reshape(-1)
+    tiny = float(np.finfo(x.dtype).eps) ** 2
+    centred, y = (np.empty(rows.shape, x.dtype) for _ in range(2))
+    inverse = np.empty(len(rows), x.dtype)  # 1 / sqrt(v + eps)
 
-    def forward(x: Array, n: Array, y: Array, inverse: Array) -> None:
-        np.subtract(x, x @ ones / d, out=n)
-        n -= n @ ones / d  # what float32 leaves of x - mu where mu is large
-        inverse[...] = 1 / np.sqrt(np.vecdot(n, n)[:, None] / d + eps)
-        n *= inverse
-        np.multiply(n, 1.0 if gain is None else gain, out=y)
+    def forward(x: Array, centred: Array, y: Array, inverse: Array) -> None:
+        np.subtract(x, outer(x @ one / d, one, out=y), out=centred)
+        rest = centred @ one / d  # what float32 leaves of x - mu where mu is large
+        var = np.vecdot(centred, centred) / d
+        far = rest**2 > tiny * var
+        if far.any():
+            centred[far] -= rest[far, None]
+            var[far] = np.vecdot(centred[far], centred[far]) / d
+        inverse[...] = 1 / np.sqrt(var + eps)
+        outer(inverse, gain, out=y)
+        y *= centred
         if b is not None:
             y += b.reshape(-1)
 
-    def input_gradient(dy: Array, n: Array, inverse: Array, dx: Array) -> None:
-        dn = np.multiply(dy, 1.0 if gain is None else gain, out=dx)
-        slope = np.vecdot(dn, n)[:, None] / d
-        dn -= dn @ ones / d
-        dn -= n * slope
-        dn *= inverse
+    def input_gradient(dy: Array, centred: Array, inverse: Array, dots: Array, dx: Array) -> None:
+        np.multiply(dy, centred, out=dots)
+        outer(inverse, gain, out=dx)
+        dx *= dy
+        term = outer(inverse * (dots @ gain) / d * inverse**2, one)
+        term *= centred
+        dx -= term
+        dx -= outer(inverse * (dy @ gain) / d, one, out=term)
 
     @quiet
     def backward(dy: Array) -> Any:
-        drows, dx = dy.reshape(n.shape), np.empty(n.shape, n.dtype)
-        each_rows(input_gradient, drows, n, inverse, dx)
-        return with_learned(dx.reshape(x.shape), drows, n, g, b)
+        drows = dy.reshape(rows.shape)
+        dots, dx = np.empty(rows.shape, x.dtype), np.empty(rows.shape, x.dtype)
+        each_rows(input_gradient, drows, centred, inverse, dots, dx)
+        grads = [dx.reshape(x.shape)]
+        if g is not None:
+            grads.append((inverse @ dots).reshape(g.shape))
+        if b is not None:
+            grads.append((np.ones(len(drows), x.dtype) @ drows).reshape(b.shape))
+        return tuple(grads) if len(grads) > 1 else grads[0]
 
-    each_rows(forward, rows, n, y, inverse)
+    each_rows(forward, rows, centred, y, inverse)
     return y.reshape(x.shape), backward
 
 
