@@ -10,6 +10,7 @@
     text       a sentence, the Python reference; by download Shakespeare; characters as numbers
     markov     text by counting, the baseline of a language model
     sessions   synthetic sessions of items, of which the best possible recommendation is known
+    tagging    synthetic sentences from a small grammar, entities tagged in IOB2
     download   one verified copy of each file, in a cache that $PARITY_DATA moves
     readers    the files' formats
     memory     sequences that ask for it: adding problem, copy memory
@@ -33,6 +34,7 @@ from datasets.sessions import Sessions, SessionSource, session_parallel
 from datasets.shapes import Scenes, shape_scenes
 from datasets.split import Standardizer, batch_stream, batches, epoch_order, train_test_split
 from datasets.tabular import Dataset, breast_cancer, diabetes, digits, iris, wine
+from datasets.tagging import Lexicon, TaggedSentences, tagged_sentences, tagging_arrays
 from datasets.tasks import TASKS, Split, Task, get
 from datasets.text import python_reference, tiny_shakespeare
 from datasets.toy import GATES, blobs, circles, gate, moons, spirals, xor
@@ -43,6 +45,7 @@ __all__ = [
     "TASKS",
     "Dataset",
     "Forecasting",
+    "Lexicon",
     "Markov",
     "Pairs",
     "Scenes",
@@ -51,6 +54,7 @@ __all__ = [
     "Sessions",
     "Split",
     "Standardizer",
+    "TaggedSentences",
     "Task",
     "Vocabulary",
     "adding_problem",
@@ -89,6 +93,8 @@ __all__ = [
     "shape_scenes",
     "spirals",
     "sunspots",
+    "tagged_sentences",
+    "tagging_arrays",
     "tiny_shakespeare",
     "train_test_split",
     "windows",

@@ -19,6 +19,7 @@ from parity_tests.catalog import (
     models_recurrent,
     models_seq2seq,
     models_sessions,
+    models_tagging,
     norm,
     optim,
     optim_elementwise,
@@ -64,6 +65,7 @@ FAMILIES = (
     models_forecast,
     models_recurrent,
     models_sessions,
+    models_tagging,
     models_seq2seq,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]

@@ -31,6 +31,7 @@ from parity_tests.experiments import (
     schedule_gallery,
     sessions,
     shapes,
+    tagging,
     translation_rnn,
     weight_decay,
     xor,
@@ -69,4 +70,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "positional_encodings": positional_encodings.run,
     "translation_rnn": translation_rnn.run,
     "sessions": sessions.run,
+    "tagging": tagging.run,
 }

@@ -1,6 +1,7 @@
 """Networks, one file an architecture; each has its twin of the same name in `torch_ref.models`."""
 
 from scratch.models.alexnet import AlexNet as AlexNet
+from scratch.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from scratch.models.char_rnn import CharRNN as CharRNN
 from scratch.models.char_rnn import SimpleRNN as SimpleRNN
 from scratch.models.deeplabv3 import DeepLabV3 as DeepLabV3

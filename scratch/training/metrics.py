@@ -8,8 +8,13 @@ mape       mean |y - t| / |t|, a share: 0.05 is 5%
 r2         1 - sum (y - t)^2 / sum (t - mean t)^2      for each column, then their mean
 recall     share of rows whose target is among the k largest scores
 mrr        mean of 1 / rank of the target, 0 beyond rank k; the largest score has rank 1
-shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K)
+entity_scores
+           precision, recall, F1 of spans: an entity is right if both ends and its type are
+shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K); entities: lists of tags
 """
+
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -172,6 +177,70 @@ def mrr(output: Array, target: Array, k: int = 20) -> float:
     k = check.size("mrr", "k", k, low=1)
     rank = _rank("mrr", output, target)
     return float(np.where(rank <= k, 1 / rank, 0.0).mean()) if rank.size else float("nan")
+
+
+def entity_scores(
+    output: Sequence[Sequence[str]], target: Sequence[Sequence[str]]
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 of entities, as CoNLL counts them.
+
+    An entity of type X begins at B-X, or at I-X where the tag before is not of type X, goes on
+    through I-X and ends before any other tag. One is right if the target has the same, with both
+    ends and the type.
+
+    Args:
+        output: tags of each sequence, 'O', 'B-X' or 'I-X'.
+        target: as many and as long.
+
+    Returns:
+        Share of the output's entities that are right, share of the target's entities that were
+        found, and 2 P R / (P + R); each 0 where it has nothing to count.
+
+    Raises:
+        TypeError, ValueError: if the sequences do not fit, or a tag has another form.
+
+    Source: Tjong Kim Sang & De Meulder 2003, "Introduction to the CoNLL-2003 shared task".
+    """
+    rows, truth = (_tags(name, v) for name, v in (("output", output), ("target", target)))
+    if list(map(len, rows)) != list(map(len, truth)):
+        lengths = f"{list(map(len, rows))} and {list(map(len, truth))}"
+        check.refuse("entity_scores", "output and target of the same lengths", lengths)
+    found, wanted = _entities(rows), _entities(truth)
+    right = len(found & wanted)
+    return (
+        right / len(found) if found else 0.0,
+        right / len(wanted) if wanted else 0.0,
+        2 * right / (len(found) + len(wanted)) if right else 0.0,
+    )
+
+
+def _entities(rows: Sequence[Sequence[str]]) -> set[tuple[int, int, int, str]]:
+    """Sequence, first word, the word behind the last, and type."""
+    found = set()
+    for row, tags in enumerate(rows):
+        start, open_type = 0, ""
+        for t, tag in enumerate([*tags, "O"]):
+            prefix, _, kind = tag.partition("-")
+            if open_type and (prefix != "I" or kind != open_type):
+                found.add((row, start, t, open_type))
+                open_type = ""
+            if kind and not open_type:
+                start, open_type = t, kind
+    return found
+
+
+def _tags(name: str, value: object) -> Sequence[Sequence[str]]:
+    """Lists of tags, checked."""
+    rows = value if isinstance(value, list | tuple) else None
+    if rows is None or not all(isinstance(row, list | tuple) for row in rows):
+        expected = f"{name} to be a list of lists of tags"
+        check.refuse("entity_scores", expected, check.describe(value), TypeError)
+    for tag in (tag for row in rows for tag in row):
+        if not isinstance(tag, str):
+            check.refuse("entity_scores", f"tags in {name}", check.describe(tag), TypeError)
+        if not re.fullmatch(r"O|[BI]-.+", tag):
+            check.refuse("entity_scores", f"tags 'O', 'B-X' or 'I-X' in {name}", repr(tag))
+    return rows
 
 
 def _rank(function: str, output: Array, target: Array) -> Array:

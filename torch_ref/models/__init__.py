@@ -1,6 +1,7 @@
 """Networks, one file an architecture; each has its twin of the same name in `scratch.models`."""
 
 from torch_ref.models.alexnet import AlexNet as AlexNet
+from torch_ref.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from torch_ref.models.char_rnn import CharRNN as CharRNN
 from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
 from torch_ref.models.deeplabv3 import DeepLabV3 as DeepLabV3

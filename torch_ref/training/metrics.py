@@ -8,8 +8,12 @@ mape       mean |y - t| / |t|, a share: 0.05 is 5%
 r2         1 - sum (y - t)^2 / sum (t - mean t)^2      for each column, then their mean
 recall     share of rows whose target is among the k largest scores
 mrr        mean of 1 / rank of the target, 0 beyond rank k; the largest score has rank 1
-shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K)
+entity_scores
+           precision, recall, F1 of spans: an entity is right if both ends and its type are
+shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K); entities: lists of tags
 """
+
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -128,6 +132,50 @@ def mrr(output: Tensor, target: Tensor, k: int = 20) -> float:
     """
     rank = _rank(output, target).double()
     return (1 / rank).where(rank <= k, 0).mean().item()
+
+
+def entity_scores(
+    output: Sequence[Sequence[str]], target: Sequence[Sequence[str]]
+) -> tuple[float, float, float]:
+    """Precision, recall and F1 of entities, as CoNLL counts them.
+
+    An entity of type X begins at B-X, or at I-X where the tag before is not of type X, goes on
+    through I-X and ends before any other tag. One is right if the target has the same, with both
+    ends and the type.
+
+    Args:
+        output: tags of each sequence, 'O', 'B-X' or 'I-X'.
+        target: as many and as long.
+
+    Returns:
+        Share of the output's entities that are right, share of the target's entities that were
+        found, and 2 P R / (P + R); each 0 where it has nothing to count.
+
+    Source: Tjong Kim Sang & De Meulder 2003, "Introduction to the CoNLL-2003 shared task".
+    """
+    found, wanted = set(_entities(output)), set(_entities(target))
+    right = len(found & wanted)
+    return (
+        right / max(len(found), 1),
+        right / max(len(wanted), 1),
+        2 * right / max(len(found) + len(wanted), 1),
+    )
+
+
+def _entities(rows: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, int, str]]:
+    """Sequence, first word, the word behind the last, and type."""
+    for row, tags in enumerate(rows):
+        kinds = [tag[2:] for tag in tags]
+        begins = [
+            t
+            for t, tag in enumerate(tags)
+            if tag[0] == "B" or (tag[0] == "I" and (t == 0 or kinds[t - 1] != kinds[t]))
+        ]
+        for start in begins:
+            end = start + 1
+            while end < len(tags) and tags[end] == f"I-{kinds[start]}":
+                end += 1
+            yield row, start, end, kinds[start]
 
 
 def _rank(output: Tensor, target: Tensor) -> Tensor:
