@@ -16,6 +16,13 @@ from scratch.nn.op import Backward, op
 from scratch.random import Generator
 
 RNG = np.random.default_rng(7)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Whichever tests ran before in this process."""
+    RNG.bit_generator.state = START
 
 
 def elementwise(
