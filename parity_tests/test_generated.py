@@ -832,6 +832,10 @@ ELSEWHERE = {
     "test_ctc": ("ctc_loss",),
     "test_crf": ("crf",),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
+    "test_generated_sequences": (
+        *("additive_attention", "multiplicative_attention", "session_loss"),
+        *("positional_encoding", "rotary", "alibi", "relative_position"),
+    ),
 }
 
 

@@ -16,6 +16,13 @@ from scratch.nn.op import Backward, op
 from scratch.random import Generator
 
 RNG = np.random.default_rng(7)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Whichever tests ran before in this process."""
+    RNG.bit_generator.state = START
 
 
 def elementwise(
@@ -295,8 +302,10 @@ def test_ill_conditioned(offset: float, scale: float) -> None:
         return y, lambda dy: dy - np.exp(y) * dy.sum(1, keepdims=True)
 
     for function in (standardised, log_softmax):
-        report = gradcheck(function, x)
-        assert report.passed, report
+        for _ in range(20):  # an error that is allowed for too narrowly shows in one draw of ten
+            report = gradcheck(function, x)
+            assert report.passed, report
+            x = offset + scale * RNG.normal(size=(3, 7))
 
 
 def test_different_scales_in_one_array() -> None:

@@ -551,7 +551,7 @@ def test_scale_of_the_loss_is_no_matter(name: str, options: dict[str, Any]) -> N
 @pytest.mark.parametrize("name", NAMES)
 def test_step_allocates_no_more_than_blocks(name: str, order: Any) -> None:
     """Whatever the layout of the gradient: a twentieth of the parameter, and in place."""
-    p = Parameter(np.ones((2000, 1999), np.float32))
+    p = Parameter(np.ones((4000, 1999), np.float32))
     optimizer = getattr(scratch.optim, name)([p], **FULL[name])
     p.grad = np.ones(p.shape, np.float32, order=order)
     optimizer.step()
@@ -577,8 +577,10 @@ def test_blocks_do_not_show(name: str) -> None:
     }
     q = torch.nn.Parameter(torch.from_numpy(start.copy()))
     ours = {layout: Parameter(values) for layout, values in layouts.items()}
-    optimizer = getattr(scratch.optim, name)(ours.values(), **FULL[name])
-    reference = getattr(torch.optim, name)([q], **FULL[name])
+    # No L2: where it cancels a gradient, an adaptive method divides one rounding by another.
+    options = {**FULL[name], "weight_decay": 0.0} if "weight_decay" in FULL[name] else FULL[name]
+    optimizer = getattr(scratch.optim, name)(ours.values(), **options)
+    reference = getattr(torch.optim, name)([q], **options)
     for _ in range(8):
         g = rng.standard_normal(shape)
         for layout, p in ours.items():

@@ -297,6 +297,8 @@ class _Probe:
         self.y, self.u = _flat(output), _flat(dy)
         self.grad = np.concatenate([grad.ravel() for grad in grads])
         self.peaks = [np.abs(grad[np.isfinite(grad)]).max(initial=0.0) for grad in grads]
+        products = self.grad * subject.x
+        self.conditioning = float(np.linalg.norm(products[np.isfinite(products)]))
         self.scale = np.concatenate([_scale(array).ravel() for array in subject.arrays])
         if not np.array_equal(self.y, _flat(subject.run(subject.x)[0]), equal_nan=True):
             expected = "a function that gives the same twice (pass a Generator, or its draw)"
@@ -317,7 +319,8 @@ class _Probe:
         """Slopes of u . y along v."""
         largest = self.largest / min(1.0, self.scale[v != 0].max())
         return measure(
-            lambda t: self.change(t * v), self.y, self.u, largest, size, self.tolerance, every
+            lambda t: self.change(t * v),
+            *(self.y, self.u, largest, size, self.tolerance, every, self.conditioning),
         )
 
     def judge(self, k: int, i: int) -> Entry:

@@ -6,7 +6,9 @@
                 S(t) = (4 C(t) - C(4t)) / 3 = f' + d t^2 + ...
     truncation  |R(t) - R(4t)|: the error of R(4t), which is 256 times that of R(t)
     rounding    eps |u y| / t of the outputs that moved (a 2-norm, for the signs of u are random);
-                where none do, of all at the largest t, over SAFETY: what is compared is rounded too
+                where none do, of all at the largest t over SAFETY: what is compared is rounded.
+                eps |a x| / t where that is more: f need not be exact for x but for an x that is
+                rounded (a mean taken off large numbers)
     accepted    |a - R| <= SAFETY (truncation + rounding) + tolerance (size of the derivative),
                 at the t where truncation + rounding is least
 
@@ -51,6 +53,7 @@ def measure(
     size: float,
     tolerance: float = TOLERANCE,
     every: bool = False,
+    conditioning: float = 0.0,
 ) -> "Slopes | None":
     """Slopes by steps that fall from `largest` until they are good enough, or to 2^-40.
 
@@ -62,6 +65,7 @@ def measure(
         size: magnitude that errors are relative to.
         tolerance: relative error that is granted beside the measured one.
         every: whether to go on to the last step in any case.
+        conditioning: |a x|, what f changes by, in units of eps, where its arguments are rounded.
 
     Returns:
         The slopes; None if f is not finite at small steps.
@@ -73,7 +77,7 @@ def measure(
     for t in largest * 4.0 ** -np.arange(1 + np.log2(largest * 2.0**40) // 2):
         plus, minus = change(t), change(-t)
         moved |= (plus != 0) | (minus != 0)
-        rounding = max(np.linalg.norm((u * y)[moved]) / t, least)
+        rounding = max(np.linalg.norm((u * y)[moved]) / t, conditioning / t, least)
         rows.append((t, u @ plus, u @ minus, EPS * rounding))
         if not np.isfinite(rows[-1]).all():
             rows, slopes = [], None  # outside of the domain; smaller steps may stay inside

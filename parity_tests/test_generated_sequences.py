@@ -1,0 +1,136 @@
+"""Shapes and options that nobody chose, for what sequences are positioned, searched and scored by.
+
+hypothesis draws sizes, options and masks; the catalog's own comparison with torch does the rest.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parity_tests.catalog import models_seq2seq, models_sessions, positions
+from parity_tests.harness.check import check_op
+from parity_tests.harness.draw import Draw
+from parity_tests.harness.entry import Call, Case, Op, const
+
+Drawn = Callable[[Any], Callable[[Draw], Call]]  # sizes and options first, the numbers after
+
+FAMILIES = (positions, models_seq2seq, models_sessions)
+OPS = {e.name: e for family in FAMILIES for e in family.ENTRIES if isinstance(e, Op)}
+SIZE = st.integers(1, 5)
+FLAG = st.booleans()
+REDUCTION = st.sampled_from(["none", "mean", "sum"])
+
+
+def some(draw: Any, *shape: int) -> Any:
+    """Whether, at random; False in the first place of every row."""
+    mask = np.array(
+        draw(st.lists(FLAG, min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
+    )
+    mask = mask.reshape(shape)
+    mask[..., 0] = False
+    return mask
+
+
+def attention(additive: bool) -> Drawn:
+    def make(draw: Any) -> Callable[[Draw], Call]:
+        b, t, s, a, m = (draw(SIZE) for _ in range(5))
+        mask = some(draw, b, s) if draw(FLAG) else None
+        return lambda d: Call(
+            *(d.normal(b, t, a), d.normal(b, s, a), d.normal(b, s, m)),
+            *([d.normal(a)] if additive else []),
+            key_padding_mask=mask,
+        )
+
+    return make
+
+
+def session_loss(name: str) -> Drawn:
+    def make(draw: Any) -> Callable[[Draw], Call]:
+        rows, items = draw(SIZE), draw(st.integers(2, 6))
+        target = np.array(draw(st.lists(st.integers(0, items - 1), min_size=rows, max_size=rows)))
+        options: dict[str, Any] = {"reduction": draw(REDUCTION)}
+        if draw(FLAG):
+            options["negatives"] = ~some(draw, rows, items)
+        if name == "bpr_max_loss":
+            options["regularization"] = draw(st.sampled_from([0.0, 0.5, 2.0]))
+        with_log_q = name == "sampled_cross_entropy" and draw(FLAG)
+        # Where a sigmoid saturates, torch's s (1 - s) has no digit left of TOP1's gradient.
+        scales = [1e-3, 1.0] if name.startswith("top1") else [1e-3, 1.0, 30.0]
+        scale = draw(st.sampled_from(scales))
+
+        def numbers(d: Draw) -> Call:
+            more = {"log_q": const(np.log(d.probabilities(items)))} if with_log_q else {}
+            return Call(d.normal(rows, items, scale=scale), target, **more, **options)
+
+        return numbers
+
+    return make
+
+
+def positioned(*, rotary: bool) -> Drawn:
+    def make(draw: Any) -> Callable[[Draw], Call]:
+        shape = (*draw(st.lists(SIZE, max_size=2)), draw(SIZE))
+        size = 2 * draw(SIZE) if rotary else draw(SIZE)
+        options = {"offset": draw(st.integers(0, 50)), "base": draw(st.sampled_from([2.0, 1e4]))}
+        if rotary:
+            options["interleaved"] = draw(FLAG)
+            options["dim"] = draw(st.sampled_from([None, *range(2, size + 1, 2)]))
+        return lambda d: Call(d.normal(*shape, size), **options)
+
+    return make
+
+
+def learned(draw: Any) -> Callable[[Draw], Call]:
+    b, t, size, offset, spare = draw(SIZE), draw(SIZE), draw(SIZE), draw(SIZE), draw(SIZE)
+    return lambda d: Call(d.normal(b, t, size), d.normal(offset + t + spare, size), offset=offset)
+
+
+def alibi(draw: Any) -> Callable[[Draw], Call]:
+    b, heads, t, s = draw(SIZE), draw(st.integers(1, 13)), draw(SIZE), draw(SIZE)
+    offset = draw(st.integers(0, 4))
+    return lambda d: Call(d.normal(b, heads, t, s), offset=offset)
+
+
+def buckets(draw: Any) -> Callable[[Draw], Call]:
+    n, heads, t, s = 4 * draw(SIZE), draw(SIZE), draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    options = {"bidirectional": draw(FLAG), "max_distance": draw(st.integers(n, 128))}
+    offset = draw(st.integers(0, 20))
+    return lambda d: Call(d.normal(n, heads), t, s, offset=offset, **options)
+
+
+DRAWN: dict[str, Drawn] = {
+    "additive_attention": attention(additive=True),
+    "multiplicative_attention": attention(additive=False),
+    **{
+        name: session_loss(name)
+        for name in (
+            "sampled_cross_entropy",
+            "bpr_loss",
+            "bpr_max_loss",
+            "top1_loss",
+            "top1_max_loss",
+        )
+    },
+    "sinusoidal_encoding": positioned(rotary=False),
+    "rotary_embedding": positioned(rotary=True),
+    "learned_encoding": learned,
+    "alibi": alibi,
+    "relative_position_bias": buckets,
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_equals_torch(name: str, data: Any) -> None:
+    case = Case("drawn", DRAWN[name](data.draw))
+    for comparison in check_op(OPS[name], case, np.dtype(np.float64), "cpu", thorough=False):
+        assert comparison.passed, str(comparison)
+
+
+def test_every_function_is_here() -> None:
+    assert DRAWN.keys() == OPS.keys()
