@@ -198,3 +198,12 @@ def test_decode_is_that_of_the_twin_on_ties() -> None:
     theirs.load_state_dict({k: torch.from_numpy(v) for k, v in crf.state_dict().items()})
     x = np.zeros((2, 5, TAGS))
     assert crf.decode(x) == theirs.decode(torch.from_numpy(x)) == [[0] * 5] * 2
+
+
+def test_twins_marginals_without_grad() -> None:
+    """They are gradients themselves, and ask for none outside."""
+    crf = torch_ref.nn.crf.LinearChainCRF(3, batch_first=True).double()
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 4, 3)))
+    wanted = crf.marginals(x)
+    with torch.no_grad():
+        assert torch.equal(crf.marginals(x), wanted)

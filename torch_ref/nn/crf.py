@@ -101,9 +101,9 @@ class LinearChainCRF(nn.Module):
     def marginals(self, emissions: Tensor, mask: Tensor | None = None) -> Tensor:
         """The probability of each tag at each token: the gradient of the log partition."""
         x = emissions.detach().requires_grad_()
-        steps, on = self._time_first(x, mask)
         scores = self.start_transitions, self.end_transitions, self.transitions
-        with torch.enable_grad():
+        with torch.enable_grad():  # whatever holds where it is called
+            steps, on = self._time_first(x, mask)
             total = log_partition(steps, *scores, on).sum()
         return torch.autograd.grad(total, x)[0]
 
