@@ -22,7 +22,7 @@ import numpy as np
 
 from scratch.check import Array
 from scratch.nn.op import Backward
-from scratch.nn.recurrent import Recurrent, Steps, add_biases, bias_gradients, previous
+from scratch.nn.recurrent import Recurrent, Steps, bias_gradients, previous
 from scratch.nn.recurrent_cell import Cell
 
 
@@ -55,10 +55,11 @@ def lstm(
         dW_ih, dW_hh[, db_ih, db_hh][, dW_hr].
     """
     hidden = c_0.shape[1]
-    gates = x @ w_ih.T  # (N, 4 H): z of all inputs, then in its place the gates, step by step
-    add_biases(gates, b_ih, b_hh)
+    gates = x @ _negated(w_ih).T  # (N, 4 H): z of all inputs, then the gates, step by step
+    if b_ih is not None and b_hh is not None:
+        gates += _negated(b_ih + b_hh)
     y, cs = (np.empty((len(x), state.shape[1]), x.dtype) for state in (h_0, c_0))
-    h, c, to_z = h_0.copy(), c_0.copy(), np.ascontiguousarray(w_hh.T)
+    h, c, to_z = h_0.copy(), c_0.copy(), _negated(w_hh).T.copy()
     buffer = np.empty((len(h), 4 * hidden), x.dtype)
     for rows, n in steps:
         z = np.matmul(h[:n], to_z, out=buffer[:n])
@@ -79,11 +80,10 @@ def lstm(
         dh, dc_t = dh_n.copy(), dc_n.copy()
         dz, before = np.empty_like(gates), previous(cs, c_0, steps)
         dhs, ms = (np.empty_like(a) for a in (y, cs)) if w_hr is not None else (None, None)
-        buffer = np.empty((len(dh), 4 * hidden), x.dtype)
+        buffer, from_z = np.empty((len(dh), 4 * hidden), x.dtype), _reordered(w_hh)
         for rows, n in reversed(steps):
             blocks, dblocks = _blocks(gates[rows]), _blocks(buffer[:n])
-            i, f, o, g = blocks
-            di, df, do, dg = dblocks
+            _, f, o, _ = blocks
             dm, dc = dh[:n], dc_t[:n]
             dm += dy[rows]
             tanh_c = np.tanh(cs[rows])
@@ -91,27 +91,39 @@ def lstm(
                 dhs[rows] = dm
                 np.multiply(o, tanh_c, out=ms[rows])
                 dm = dm @ w_hr
-            np.multiply(dm, tanh_c, out=do)
+            np.multiply(dm, tanh_c, out=dblocks[2])
             dtanh_c = dm * o
             dtanh_c *= 1 - tanh_c  # 1 - tanh_c^2 in two factors, which are exact near 1
             dtanh_c *= 1 + tanh_c
             dc += dtanh_c
-            np.multiply(dc, g, out=di)
-            np.multiply(dc, before[rows], out=df)
-            np.multiply(dc, i, out=dg)
+            np.multiply(dc, blocks[::-3], out=dblocks[::3])  # di = dc g and dg = dc i
+            np.multiply(dc, before[rows], out=dblocks[1])
             dc *= f
             _through_activations(blocks, dblocks, dz[rows])
-            np.matmul(dz[rows], w_hh, out=dh[:n])
-        dx = dz @ w_ih if needs_input_grad else None
-        grads = dx, dh, dc_t, dz.T @ x, dz.T @ previous(y, h_0, steps)
+            np.matmul(dz[rows], from_z, out=dh[:n])
+        dx = dz @ _reordered(w_ih) if needs_input_grad else None
+        dweights = dz.T @ x, dz.T @ previous(y, h_0, steps), *bias_gradients(dz, b_ih)
         last = () if dhs is None or ms is None else (dhs.T @ ms,)
-        return *grads, *bias_gradients(dz, b_ih), *last
+        return dx, dh, dc_t, *map(_reordered, dweights), *last
 
     return (y, h, c), backward
 
 
-# In memory the gates of a step are blocks (4, n, H) in the order i, f, o, g: each is contiguous,
-# and so are the three that are logistic. z and dz are rows (n, 4 H) in torch's order i, f, g, o.
+# In here the gates come in the order i, f, o, g, so that the three that are logistic lie together.
+# In memory those of a step are blocks (4, n, H), each contiguous; z and dz are rows (n, 4 H).
+
+
+def _reordered(w: Array) -> Array:
+    """The rows of all four gates, i, f, g, o as i, f, o, g; and back."""
+    i, f, g, o = w.reshape(4, len(w) // 4, *w.shape[1:])
+    return np.concatenate([i, f, o, g])
+
+
+def _negated(w: Array) -> Array:
+    """The same with i, f, o negated, for e^-z."""
+    reordered = _reordered(w)
+    reordered[: len(w) // 4 * 3] *= -1
+    return reordered
 
 
 def _blocks(rows: Array) -> Array:
@@ -120,32 +132,26 @@ def _blocks(rows: Array) -> Array:
 
 
 def _columns(z: Array) -> Array:
-    """(n, 4 H) as (4, n, H), the columns i, f, g, o."""
+    """(n, 4 H) as (4, n, H), views of the columns."""
     return z.reshape(len(z), 4, z.shape[1] // 4).swapaxes(0, 1)
 
 
 def _activate(z: Array, blocks: Array) -> None:
-    """The gates of z."""
+    """The gates of -z_i, -z_f, -z_o, z_g."""
     columns, s = _columns(z), blocks[:3]
-    np.negative(columns[:2], out=s[:2])
-    np.negative(columns[3], out=s[2])
     with np.errstate(over="ignore"):  # 1 / inf is the limit, 0
-        np.exp(s, out=s)
+        np.exp(columns[:3], out=s)
     s += 1
     np.divide(1, s, out=s)
-    np.tanh(columns[2], out=blocks[3])
+    np.tanh(columns[3], out=blocks[3])
 
 
 def _through_activations(blocks: Array, dblocks: Array, dz: Array) -> None:
-    """dz of the gates' gradients: times s (1 - s), or 1 - g^2 for g."""
-    columns, s, g = _columns(dz), blocks[:3], blocks[3]
-    slope = 1 - s
-    slope *= s
-    np.multiply(dblocks[:2], slope[:2], out=columns[:2])
-    np.multiply(dblocks[2], slope[2], out=columns[3])
-    slope_g = 1 - g
-    slope_g *= 1 + g
-    np.multiply(dblocks[3], slope_g, out=columns[2])
+    """dz of the gates' gradients: times (1 - s) s, or (1 - g) (1 + g)."""
+    slope = 1 - blocks
+    slope[:3] *= blocks[:3]
+    slope[3] *= 1 + blocks[3]
+    np.multiply(dblocks, slope, out=_columns(dz))
 
 
 class LSTM(Recurrent):
