@@ -1,7 +1,7 @@
 """Attention."""
 
+import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,8 @@ def torch_attention(
         return torch.nn.functional.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
-    scores = query @ key.mT / query.shape[-1] ** 0.5
-    weights = scores.softmax(-1) * dropout_mask / (1 - dropout_p)
+    scores = query @ key.mT / math.sqrt(query.shape[-1])
+    weights: torch.Tensor = scores.softmax(-1) * dropout_mask / (1 - dropout_p)
     return weights @ value
 
 
@@ -111,32 +111,46 @@ ENTRIES: list[Entry] = [
             Case("causal, more keys", lambda d: Call(*three(d, 2, 3), is_causal=True)),
             Case(
                 "causal, more queries",
-                lambda d: Call(d.normal(2, 6, 4), *(d.normal(2, 3, 4) for _ in "kv"), is_causal=True),
+                lambda d: Call(
+                    d.normal(2, 6, 4), *(d.normal(2, 3, 4) for _ in "kv"), is_causal=True
+                ),
             ),
             Case("scale", lambda d: Call(*three(d, 2, 3), scale=0.3)),
             Case("negative scale", lambda d: Call(*three(d, 2, 3), scale=-0.7)),
-            Case("broadcast", lambda d: Call(d.normal(2, 1, 4, 5), d.normal(3, 6, 5), d.normal(6, 5))),
+            Case(
+                "broadcast", lambda d: Call(d.normal(2, 1, 4, 5), d.normal(3, 6, 5), d.normal(6, 5))
+            ),
             Case("grouped queries", lambda d: Call(*grouped(d, 6, 2, 2), enable_gqa=True)),
             Case("groups of two sizes", lambda d: Call(*grouped(d, 6, 3, 2), enable_gqa=True)),
             Case(
                 "grouped, masked",
                 lambda d: Call(*grouped(d, 4, 1, 2), additive(d, 4, 3, 5), enable_gqa=True),
             ),
-            Case("one key", lambda d: Call(*(d.normal(2, n, 4) for n in (3, 1, 1))),
-                 zero=("query", "key"), cancels=1.0),
+            Case(
+                "one key",
+                lambda d: Call(*(d.normal(2, n, 4) for n in (3, 1, 1))),
+                zero=("query", "key"),
+                cancels=1.0,
+            ),
             Case("one query", lambda d: Call(*(d.normal(2, n, 4) for n in (1, 5, 5)))),
             Case("large", lambda d: Call(*three(d, 2, 3, scale=8.0)), cancels=8.0),
             Case("small", lambda d: Call(*three(d, 2, 3, scale=1e-3)), cancels=1e-3),
             Case("many", many),
-            Case("no keys", lambda d: Call(*(d.normal(2, n, 4) for n in (3, 0, 0))),
-                 zero=("query", "key", "value")),
+            Case(
+                "no keys",
+                lambda d: Call(*(d.normal(2, n, 4) for n in (3, 0, 0))),
+                zero=("query", "key", "value"),
+            ),
             Case("no rows", lambda d: Call(*three(d, 0, 3)), zero=("query", "key", "value")),
             Case("bool dropout mask", lambda d: dropped(d, 0.3, bool)),
             Case("float dropout mask", lambda d: dropped(d, 0.3, float)),
-            Case("all dropped", lambda d: Call(*three(d, 2), dropout_p=1.0),
-                 zero=("query", "key", "value")),
+            Case(
+                "all dropped",
+                lambda d: Call(*three(d, 2), dropout_p=1.0),
+                zero=("query", "key", "value"),
+            ),
         ),
     ),
-]  # fmt: skip
+]
 
 REFUSALS: list[Refusal] = []

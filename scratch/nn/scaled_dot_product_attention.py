@@ -81,7 +81,8 @@ def scaled_dot_product_attention(
     rate = check.number(name, "dropout_p", dropout_p, 0, 1)
     noise = _noise(name, rate, generator, dropout_mask, (*lead, length, keys), q)
 
-    qs, ks, vs, ms, ns = (heads(x, lead) for x in (q, k, v, mask, noise))
+    qs, ks, vs = (heads(x, lead) for x in (q, k, v))
+    ms, ns = (None if x is None else heads(x, lead) for x in (mask, noise))
     n = math.prod(lead)
     e, z, y = (np.empty((n, length, size), q.dtype) for size in (keys, 1, v.shape[-1]))
     step = max(1, BLOCK // max(1, length * keys))
@@ -125,7 +126,7 @@ def scaled_dot_product_attention(
 
 
 def exponentials(q: Array, k: Array, a: float, mask: Array | None, out: Array) -> Array:
-    """e^(s - c) of a few heads, s the masked scores: c is 0 if none can be large, else their maxima.
+    """e^(s - c) of a few heads, s the masked scores: c their maxima, or 0 if none can be large.
 
     Args:
         q: (n, L, E).
@@ -157,19 +158,17 @@ def transposed(x: Array, a: float = 1.0) -> Array:
     return np.multiply(x.swapaxes(1, 2), a, order="C")
 
 
-def heads(x: Array | None, lead: tuple[int, ...]) -> Heads | None:
+def heads(x: Array, lead: tuple[int, ...]) -> Heads:
     """Of an array (..., M, N), the matrices that a piece of all the heads (of shape `lead`) reads.
 
     One matrix may serve several heads: where an axis is broadcast, and in grouped queries, where
     the last axis of `lead` is a multiple of x's.
     """
-    if x is None:
-        return None
     own = x.shape[:-2]
     rows = x.reshape(math.prod(own), *x.shape[-2:])
     if own == lead:
         return rows.__getitem__
-    index = np.arange(len(rows)).reshape(own)
+    index: Array = np.arange(len(rows)).reshape(own)
     if own and own[-1] not in (1, lead[-1]):
         index = index.repeat(lead[-1] // own[-1], -1)
     index = np.broadcast_to(index, lead).ravel()
