@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from parity_tests.benchmarks import convolution, dense, norm, recurrent
+from parity_tests.benchmarks import attention, convolution, dense, norm, recurrent
 from parity_tests.benchmarks.timing import Timing
 
 BENCHMARKS: dict[str, Callable[[], Timing]] = {
     **dense.BENCHMARKS,
     **convolution.BENCHMARKS,
     **norm.BENCHMARKS,
+    **attention.BENCHMARKS,
     **recurrent.BENCHMARKS,
 }

@@ -2,6 +2,7 @@
 
 from parity_tests.catalog import (
     activation,
+    attention,
     averaging,
     clip,
     conv,
@@ -37,6 +38,7 @@ from parity_tests.harness.entry import Entry, Refusal
 
 FAMILIES = (
     linear,
+    attention,
     conv,
     embedding,
     generation,

@@ -111,6 +111,9 @@ from scratch.nn.regression_loss import smooth_l1_loss as smooth_l1_loss
 from scratch.nn.relative_position import relative_position_bias as relative_position_bias
 from scratch.nn.rms_norm import rms_norm as rms_norm
 from scratch.nn.rotary import rotary_embedding as rotary_embedding
+from scratch.nn.scaled_dot_product_attention import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
 from scratch.nn.session_loss import bpr_loss as bpr_loss
 from scratch.nn.session_loss import bpr_max_loss as bpr_max_loss
 from scratch.nn.session_loss import sampled_cross_entropy as sampled_cross_entropy

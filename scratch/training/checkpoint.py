@@ -50,8 +50,15 @@ def save_weights(
     if not isinstance(module, Module):
         check.refuse("save_weights", "module to be a Module", check.describe(module), TypeError)
     kept = _text("save_weights", metadata)
-    content = _safetensors("save_weights").numpy.save(module.state_dict(), kept or None)
-    return _write(Path(path), content)
+    return write_weights("save_weights", module.state_dict(), path, kept)
+
+
+def write_weights(
+    function: str, arrays: Mapping[str, Array], path: str | Path, metadata: Mapping[str, str]
+) -> Path:
+    """As `save_weights`, of arrays by name."""
+    content = _safetensors(function).numpy.save(dict(arrays), dict(metadata) or None)
+    return write_beside(Path(path), content)
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
@@ -101,6 +108,12 @@ def load_weights(module: Module, path: str | Path) -> dict[str, str]:
     if not isinstance(module, Module):
         check.refuse("load_weights", "module to be a Module", check.describe(module), TypeError)
     arrays, metadata = read_weights(path)
+    copy_weights("load_weights", module, arrays, str(path))
+    return metadata
+
+
+def copy_weights(function: str, module: Module, arrays: Mapping[str, Array], source: str) -> None:
+    """As `load_weights`, of arrays by name; errors name `function` and `source`."""
     held = module.state_dict()
     problems = [
         f"{name} of dtype {arrays[name].dtype} for {held[name].dtype}"
@@ -108,11 +121,10 @@ def load_weights(module: Module, path: str | Path) -> dict[str, str]:
         if name in arrays and not _widens(arrays[name].dtype, held[name].dtype)
     ]
     if problems:
-        expected = f"{path} to hold no type wider than the module's"
-        check.refuse("load_weights", expected, "; ".join(problems))
+        expected = f"{source} to hold no type wider than the module's"
+        check.refuse(function, expected, "; ".join(problems))
     counters = {n: a for n, a in held.items() if n.split(".")[-1] == "num_batches_tracked"}
     module.load_state_dict({**counters, **arrays})
-    return metadata
 
 
 def _widens(dtype: np.dtype[Any], held: np.dtype[Any]) -> bool:
@@ -139,7 +151,7 @@ def _text(function: str, metadata: Mapping[str, str] | None) -> dict[str, str]:
     return kept
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_beside(path: Path, content: bytes) -> Path:
     """All of it or nothing, even where the power fails."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

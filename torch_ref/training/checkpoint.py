@@ -47,8 +47,11 @@ def write_tensors(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    content = save(whole, dict(metadata) if metadata else None)
-    path = Path(path)
+    return write_beside(Path(path), save(whole, dict(metadata) if metadata else None))
+
+
+def write_beside(path: Path, content: bytes) -> Path:
+    """All of it or nothing, even where the power fails."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with beside.open("wb") as file:
@@ -102,6 +105,14 @@ def load_weights(module: nn.Module, path: str | Path) -> dict[str, str]:
             every wrong shape and type; the module is as it was.
     """
     tensors, metadata = read_weights(path)
+    copy_weights("load_weights", module, tensors, str(path))
+    return metadata
+
+
+def copy_weights(
+    function: str, module: nn.Module, tensors: Mapping[str, Tensor], source: str
+) -> None:
+    """As `load_weights`, of tensors by name; errors name `function` and `source`."""
     held = module.state_dict()
     missing = [n for n in held if n not in tensors and n.split(".")[-1] != COUNTER]
     unexpected = [n for n in tensors if n not in held]
@@ -115,11 +126,10 @@ def load_weights(module: nn.Module, path: str | Path) -> dict[str, str]:
             problems.append(f"{name} of dtype {new.dtype} for {old.dtype}")
     if problems:
         raise ValueError(
-            f"load_weights: expected {path} to hold the keys and shapes of the module and no type "
+            f"{function}: expected {source} to hold the keys and shapes of the module and no type "
             f"wider than its own, got {'; '.join(problems)}"
         )
     module.load_state_dict({**held, **tensors})
-    return metadata
 
 
 def _widens(dtype: torch.dtype, held: torch.dtype) -> bool:

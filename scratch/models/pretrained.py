@@ -1,0 +1,191 @@
+"""Checkpoint directories as Hugging Face's: config.json and model.safetensors.
+
+from_pretrained   config.json -> config -> model; weights by name, all checked, then copied in
+save_pretrained   both files, each written beside its target and renamed
+names             those of the public class that `architecture` names. Files differ from it: they
+                  hold a tied array once; some lack the base's prefix (gpt2's do); some hold masks
+                  (attn.bias), which are no weights; in old ones gamma and beta are the weight and
+                  bias of a norm. Large ones are in shards, with an index.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from scratch import check
+from scratch.check import Array
+from scratch.nn.module import Module
+from scratch.random import Generator
+from scratch.training.checkpoint import copy_weights, read_weights, write_beside, write_weights
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base class of configurations: dataclasses with the public names of their fields."""
+
+    model_type: ClassVar[str]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Those of the values that are fields; a config.json says more, which changes no number.
+
+        Args:
+            values: by name.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            TypeError, ValueError: as the class itself.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, and the type of the model, as config.json has them."""
+        return {"model_type": self.model_type, **asdict(self)}
+
+
+class Pretrained(Module):
+    """Base class of models that read and write public checkpoints.
+
+    A subclass sets the class variables: its configuration's class; the public class that has its
+    names; the attribute under which all but the heads stands, if there is one; names in files that
+    are no weights, as a regular expression.
+    """
+
+    config_class: ClassVar[type[Config]]
+    architecture: ClassVar[str]
+    base_model_prefix: ClassVar[str]
+    _ignored: ClassVar[str] = r"(?!)"  # nothing
+
+    def __init__(
+        self, config: Any, *, dtype: DTypeLike = np.float32, generator: Generator | None = None
+    ) -> None:
+        self.config = config
+
+    def tied(self) -> dict[str, str]:
+        """Names of arrays that are another one's: files hold the other one only."""
+        return {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        directory: str | Path,
+        *,
+        strict: bool = True,
+        dtype: DTypeLike = np.float32,
+        generator: Generator | None = None,
+    ) -> Self:
+        """A model with the configuration and the weights of a checkpoint, in evaluation mode.
+
+        Args:
+            directory: with config.json and model.safetensors, or its shards and their index.
+            strict: whether the file must have the heads of this class and no others; if not, those
+                it lacks keep their start, and others are left out. The base must always be there.
+            dtype: float32 or float64. Narrower weights are widened.
+            generator: where the start of missing heads and the dropout masks come from; None draws
+                a fresh one.
+
+        Returns:
+            The model.
+
+        Raises:
+            OSError: if a file is not there or cannot be read.
+            TypeError, ValueError: if the configuration is of another type of model or out of range,
+                or names, shapes or types do not fit.
+        """
+        name = f"{cls.__name__}.from_pretrained"
+        config = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
+        model = cls(config, dtype=dtype, generator=generator)
+        arrays = model._renamed(read_arrays(name, directory), strict)
+        copy_weights(name, model, arrays, str(directory))
+        return model.eval()
+
+    def save_pretrained(self, directory: str | Path) -> Path:
+        """Write config.json and model.safetensors, which the public class reads too.
+
+        Args:
+            directory: is made if it is not there; files in it are replaced.
+
+        Returns:
+            The directory.
+
+        Raises:
+            OSError: if a file cannot be written; what was there is left as it was.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        kept = {n: a for n, a in self.state_dict().items() if n not in self.tied()}
+        write_weights("save_pretrained", kept, directory / WEIGHTS, {"format": "pt"})
+        content = {"architectures": [self.architecture], **self.config.to_dict()}
+        write_beside(directory / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
+        return directory
+
+    def _renamed(self, arrays: Mapping[str, Array], strict: bool) -> dict[str, Array]:
+        """The file's arrays under the model's names; with the model's own heads, if not strict."""
+        held = self.state_dict()
+        base = self.base_model_prefix and f"{self.base_model_prefix}."
+        bare = not any(name.startswith(base) for name in arrays)
+        found: dict[str, Array] = {}
+        for name, array in arrays.items():
+            if re.search(self._ignored, name):
+                continue
+            stem, dot, last = name.rpartition(".")
+            if name not in held and last in OLD_NAMES:
+                name = stem + dot + OLD_NAMES[last]
+            found[base + name if bare and base + name in held else name] = array
+        for name, source in self.tied().items():
+            for there, absent in ((source, name), (name, source)):
+                if there in found and absent in held:
+                    found.setdefault(absent, found[there])
+        if not strict:
+            found = {n: a for n, a in found.items() if n in held or n.startswith(base)}
+            found = {n: a for n, a in held.items() if not n.startswith(base)} | found
+        return found
+
+
+def read_config(function: str, directory: str | Path, kind: type[Config]) -> dict[str, Any]:
+    """What config.json says, if it is of that kind of model."""
+    path = Path(directory) / CONFIG
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{function}: expected {path} to be JSON, got {error}") from error
+    found = values.get("model_type") if isinstance(values, dict) else None
+    if found != kind.model_type:
+        check.refuse(function, f"{path} of a {kind.model_type!r} model", repr(found))
+    return dict(values)
+
+
+def read_arrays(function: str, directory: str | Path) -> dict[str, Array]:
+    """All arrays of model.safetensors, or of the shards that its index names."""
+    directory = Path(directory)
+    index = directory / INDEX
+    if not index.exists():
+        path = directory / WEIGHTS
+        if not path.exists():
+            names = sorted(os.listdir(directory))
+            raise FileNotFoundError(
+                f"{function}: expected {WEIGHTS} or {INDEX} in {directory}, got {names}; "
+                f"`parity convert` makes the one of a pytorch_model.bin"
+            )
+        return read_weights(path)[0]
+    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    for shard in shards:
+        if Path(shard).name != shard:
+            check.refuse(function, f"{index} to name files beside it", repr(shard))
+    arrays: dict[str, Array] = {}
+    for shard in shards:
+        arrays |= read_weights(directory / shard)[0]
+    return arrays

@@ -1,0 +1,166 @@
+"""Checkpoint directories as Hugging Face's: config.json and model.safetensors.
+
+The twin of `scratch.models.pretrained`, which says what may differ between a file and a model.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from torch_ref.training.checkpoint import copy_weights, read_weights, write_beside, write_tensors
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+OLD_NAMES = {"gamma": "weight", "beta": "bias"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base class of configurations: dataclasses with the public names of their fields."""
+
+    model_type: ClassVar[str]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Those of the values that are fields; a config.json says more, which changes no number."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, and the type of the model, as config.json has them."""
+        return {"model_type": self.model_type, **asdict(self)}
+
+
+class Pretrained(nn.Module):
+    """Base class of models that read and write public checkpoints.
+
+    A subclass sets the class variables: its configuration's class; the public class that has its
+    names; the attribute under which all but the heads stands, if there is one; names in files that
+    are no weights, as a regular expression.
+    """
+
+    config_class: ClassVar[type[Config]]
+    architecture: ClassVar[str]
+    base_model_prefix: ClassVar[str]
+    _ignored: ClassVar[str] = r"(?!)"  # nothing
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    def tied(self) -> dict[str, str]:
+        """Names of tensors that are another one's: files hold the other one only."""
+        return {}
+
+    @classmethod
+    def from_pretrained(
+        cls, directory: str | Path, *, strict: bool = True, dtype: torch.dtype = torch.float32
+    ) -> Self:
+        """A model with the configuration and the weights of a checkpoint, in evaluation mode.
+
+        Args:
+            directory: with config.json and model.safetensors, or its shards and their index.
+            strict: whether the file must have the heads of this class and no others; if not, those
+                it lacks keep their start, and others are left out. The base must always be there.
+            dtype: of the model's weights; narrower ones are widened.
+
+        Returns:
+            The model, on the CPU.
+
+        Raises:
+            OSError: if a file is not there or cannot be read.
+            ValueError: if the configuration is of another type of model or out of range, or names,
+                shapes or types do not fit.
+        """
+        name = f"{cls.__name__}.from_pretrained"
+        config = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
+        model = cls(config).to(dtype)
+        tensors = model._renamed(read_tensors(name, directory), strict)
+        copy_weights(name, model, tensors, str(directory))
+        return model.eval()
+
+    def save_pretrained(self, directory: str | Path) -> Path:
+        """Write config.json and model.safetensors, which the public class reads too.
+
+        Args:
+            directory: is made if it is not there; files in it are replaced.
+
+        Returns:
+            The directory.
+
+        Raises:
+            OSError: if a file cannot be written; what was there is left as it was.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        kept = {n: t for n, t in self.state_dict().items() if n not in self.tied()}
+        write_tensors(kept, directory / WEIGHTS, {"format": "pt"})
+        content = {"architectures": [self.architecture], **self.config.to_dict()}
+        write_beside(directory / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
+        return directory
+
+    def _renamed(self, tensors: Mapping[str, Tensor], strict: bool) -> dict[str, Tensor]:
+        """The file's tensors under the model's names; with the model's own heads, if not strict."""
+        held = self.state_dict()
+        base = self.base_model_prefix and f"{self.base_model_prefix}."
+        bare = not any(name.startswith(base) for name in tensors)
+        found: dict[str, Tensor] = {}
+        for name, tensor in tensors.items():
+            if re.search(self._ignored, name):
+                continue
+            stem, dot, last = name.rpartition(".")
+            if name not in held and last in OLD_NAMES:
+                name = stem + dot + OLD_NAMES[last]
+            found[base + name if bare and base + name in held else name] = tensor
+        for name, source in self.tied().items():
+            for there, absent in ((source, name), (name, source)):
+                if there in found and absent in held:
+                    found.setdefault(absent, found[there])
+        if not strict:
+            found = {n: t for n, t in found.items() if n in held or n.startswith(base)}
+            found = {n: t for n, t in held.items() if not n.startswith(base)} | found
+        return found
+
+
+def read_config(function: str, directory: str | Path, kind: type[Config]) -> dict[str, Any]:
+    """What config.json says, if it is of that kind of model."""
+    path = Path(directory) / CONFIG
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{function}: expected {path} to be JSON, got {error}") from error
+    found = values.get("model_type") if isinstance(values, dict) else None
+    if found != kind.model_type:
+        raise ValueError(
+            f"{function}: expected {path} of a {kind.model_type!r} model, got {found!r}"
+        )
+    return dict(values)
+
+
+def read_tensors(function: str, directory: str | Path) -> dict[str, Tensor]:
+    """All tensors of model.safetensors, or of the shards that its index names."""
+    directory = Path(directory)
+    index = directory / INDEX
+    if not index.exists():
+        path = directory / WEIGHTS
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{function}: expected {WEIGHTS} or {INDEX} in {directory}, got "
+                f"{sorted(os.listdir(directory))}; `parity convert` makes the one of a "
+                f"pytorch_model.bin"
+            )
+        return read_weights(path)[0]
+    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    for shard in shards:
+        if Path(shard).name != shard:
+            raise ValueError(f"{function}: expected {index} to name files beside it, got {shard!r}")
+    tensors: dict[str, Tensor] = {}
+    for shard in shards:
+        tensors |= read_weights(directory / shard)[0]
+    return tensors
