@@ -83,6 +83,7 @@ class Pretrained(Module):
         cls,
         directory: str | Path,
         *,
+        config: Config | None = None,
         strict: bool = True,
         dtype: DTypeLike = np.float32,
         generator: Generator | None = None,
@@ -91,6 +92,8 @@ class Pretrained(Module):
 
         Args:
             directory: with config.json and model.safetensors, or its shards and their index.
+            config: in place of the file's, whose type must be the same; of another number of
+                classes, say.
             strict: whether the file must have the heads of this class and no others; if not, those
                 it lacks keep their start, and others are left out. The base must always be there.
             dtype: float32 or float64. Narrower weights are widened.
@@ -106,8 +109,8 @@ class Pretrained(Module):
                 or names, shapes or types do not fit.
         """
         name = f"{cls.__name__}.from_pretrained"
-        config = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
-        model = cls(config, dtype=dtype, generator=generator)
+        found = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
+        model = cls(config or found, dtype=dtype, generator=generator)
         arrays = model._renamed(read_arrays(name, directory), strict)
         copy_weights(name, model, arrays, str(directory))
         return model.eval()

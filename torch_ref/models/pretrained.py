@@ -60,12 +60,19 @@ class Pretrained(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, directory: str | Path, *, strict: bool = True, dtype: torch.dtype = torch.float32
+        cls,
+        directory: str | Path,
+        *,
+        config: Config | None = None,
+        strict: bool = True,
+        dtype: torch.dtype = torch.float32,
     ) -> Self:
         """A model with the configuration and the weights of a checkpoint, in evaluation mode.
 
         Args:
             directory: with config.json and model.safetensors, or its shards and their index.
+            config: in place of the file's, whose type must be the same; of another number of
+                classes, say.
             strict: whether the file must have the heads of this class and no others; if not, those
                 it lacks keep their start, and others are left out. The base must always be there.
             dtype: of the model's weights; narrower ones are widened.
@@ -79,8 +86,8 @@ class Pretrained(nn.Module):
                 shapes or types do not fit.
         """
         name = f"{cls.__name__}.from_pretrained"
-        config = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
-        model = cls(config).to(dtype)
+        found = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
+        model = cls(config or found).to(dtype)
         tensors = model._renamed(read_tensors(name, directory), strict)
         copy_weights(name, model, tensors, str(directory))
         return model.eval()
