@@ -101,7 +101,7 @@ class Batch:
 
 
 def batch(pairs: list[tuple[list[int], list[int]]]) -> Batch:
-    """[CLS] first [SEP] second [SEP] of each, padded to the longest; without a second, [SEP] once."""
+    """[CLS] first [SEP] second [SEP] of each, padded; without a second, one [SEP]."""
     rows = [[CLS, *a, SEP, *b, *[SEP] * bool(b)] for a, b in pairs]
     shape = len(rows), max(map(len, rows))
     ids, seen, segments = np.full(shape, PAD), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -193,7 +193,7 @@ def masked(b: Batch, size: Size, rng: np.random.Generator) -> tuple[Array, Array
 
 
 def scores(twins: Twins, texts: list[list[int]], size: Size) -> list[dict[str, float]]:
-    """On texts not read, of each model: bits of a hidden token, share guessed, halves told apart."""
+    """Of each model, on texts not read: bits of a hidden token, guesses, halves told apart."""
     rng = np.random.default_rng(1)
     batches = [
         (b, *masked(b, size, rng), label)
@@ -471,7 +471,8 @@ def _claims(
     chance = 1 / len(TOPICS)
     outcome.claim(
         f"the topics are learned from {first.examples} examples, in both packages",
-        f"{first.pretrained[0]:.1%} and {first.pretrained[1]:.1%} of {HELD} texts; chance {chance:.1%}",
+        f"{first.pretrained[0]:.1%} and {first.pretrained[1]:.1%} of {HELD} texts, "
+        f"by chance {chance:.1%}",
         min(first.pretrained) > 2 * chance,
     )
 
