@@ -17,6 +17,7 @@ from parity_tests.catalog import (
     models,
     models_conv,
     models_forecast,
+    models_gpt,
     models_recurrent,
     models_seq2seq,
     models_sessions,
@@ -69,6 +70,7 @@ FAMILIES = (
     models_sessions,
     models_tagging,
     models_seq2seq,
+    models_gpt,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

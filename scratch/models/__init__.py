@@ -6,8 +6,12 @@ from scratch.models.char_rnn import CharRNN as CharRNN
 from scratch.models.char_rnn import SimpleRNN as SimpleRNN
 from scratch.models.deeplabv3 import DeepLabV3 as DeepLabV3
 from scratch.models.efficientnet import EfficientNet as EfficientNet
+from scratch.models.gpt2 import GPT2 as GPT2
+from scratch.models.gpt2 import GPT2Config as GPT2Config
 from scratch.models.gru4rec import GRU4Rec as GRU4Rec
 from scratch.models.lenet import LeNet5 as LeNet5
+from scratch.models.llama import Llama as Llama
+from scratch.models.llama import LlamaConfig as LlamaConfig
 from scratch.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
 from scratch.models.mlp import MLP as MLP
 from scratch.models.mobilenet_v2 import MobileNetV2 as MobileNetV2

@@ -6,8 +6,12 @@ from torch_ref.models.char_rnn import CharRNN as CharRNN
 from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
 from torch_ref.models.deeplabv3 import DeepLabV3 as DeepLabV3
 from torch_ref.models.efficientnet import EfficientNet as EfficientNet
+from torch_ref.models.gpt2 import GPT2 as GPT2
+from torch_ref.models.gpt2 import GPT2Config as GPT2Config
 from torch_ref.models.gru4rec import GRU4Rec as GRU4Rec
 from torch_ref.models.lenet import LeNet5 as LeNet5
+from torch_ref.models.llama import Llama as Llama
+from torch_ref.models.llama import LlamaConfig as LlamaConfig
 from torch_ref.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
 from torch_ref.models.mlp import MLP as MLP
 from torch_ref.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
