@@ -39,6 +39,7 @@ from parity_tests.experiments.reading import bits as rnn_bits
 from parity_tests.experiments.style import CLASSES, TORCH, figure
 from parity_tests.experiments.twins import Twins, alike
 from parity_tests.harness.draw import Array
+from parity_tests.harness.twin import to_tensors
 from scratch import generation
 from scratch.nn import functional as F
 from scratch.optim.lr_scheduler import OneCycleLR
@@ -74,7 +75,7 @@ class Size:
 
 
 FULL = Size(64, 4, 128, 4, 192, 1500, None, 0.003)
-SMALL = Size(24, 1, 48, 2, 48, 150, 60_000, 0.01)
+SMALL = Size(32, 2, 64, 4, 48, 250, 60_000, 0.005)
 
 
 @dataclass
@@ -210,9 +211,12 @@ def bits(twins: Twins, ids: Array, context: int) -> tuple[float, float]:
 
 
 def write(twins: Twins, prompt: Array, length: int, context: int, seed: int) -> tuple[Array, Array]:
-    """What both go on with, in float64, with the same draws; they see the last `context` only."""
-    twins.ours.eval().to(np.float64)
-    twins.theirs.eval().double()
+    """What both go on with from scratch's weights, in float64, with the same draws.
+
+    They see the last `context` characters only.
+    """
+    weights = twins.ours.eval().to(np.float64).state_dict()
+    twins.theirs.eval().double().load_state_dict(to_tensors(weights))
 
     def step(ids: Array, cache: Any) -> tuple[Array, Any]:
         seen = ids if cache is None else np.concatenate([cache, ids], 1)[:, -context:]
