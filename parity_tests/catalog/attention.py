@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -153,4 +154,48 @@ ENTRIES: list[Entry] = [
     ),
 ]
 
-REFUSALS: list[Refusal] = []
+Q, K, V = np.full((2, 6, 4, 5), 0.1), np.full((2, 2, 3, 5), 0.2), np.full((2, 2, 3, 7), 0.3)
+ONE = {"query": Q[:, :2], "key": K, "value": V}
+WRONG: dict[str, dict[str, Any]] = {
+    "query of one axis": {"query": Q[0, 0, 0]},
+    "integer query": {"query": np.ones((2, 2, 4, 5), int)},
+    "list as key": {"key": K.tolist()},
+    "dtype of key": {"key": K.astype(np.float32)},
+    "dtype of value": {"value": V.astype(np.float32)},
+    "features of keys": {"key": K[..., :4]},
+    "number of values": {"value": V[..., :2, :]},
+    "heads that do not broadcast": {"query": Q},
+    "heads that do not divide": {"query": Q[:, :3], "enable_gqa": True},
+    "no heads to divide by": {"key": K[:, :0], "value": V[:, :0], "enable_gqa": True},
+    "batches of grouped queries": {"query": Q.repeat(2, 0)[:3], "enable_gqa": True},
+    "grouped queries without heads": {
+        "query": Q[0, 0],
+        "key": K[0, 0],
+        "value": V[0, 0],
+        "enable_gqa": True,
+    },
+    "enable_gqa": {"enable_gqa": "yes"},
+    "list as mask": {"attn_mask": [[True] * 3] * 4},
+    "integer mask": {"attn_mask": np.ones((4, 3), int)},
+    "dtype of mask": {"attn_mask": np.ones((4, 3), np.float32)},
+    "shape of mask": {"attn_mask": np.ones((4, 4), bool)},
+    "mask of one axis": {"attn_mask": np.ones(3, bool)},
+    "mask that is larger": {"attn_mask": np.ones((5, 2, 2, 4, 3), bool)},
+    "mask beside is_causal": {"attn_mask": np.ones((4, 3), bool), "is_causal": True},
+    "is_causal": {"is_causal": 2},
+    "dropout_p": {"dropout_p": 1.5},
+    "dropout_p of another kind": {"dropout_p": True},
+    "scale": {"scale": "sqrt"},
+    "generator": {"generator": 3},
+    "list as dropout mask": {"dropout_p": 0.5, "dropout_mask": [True]},
+    "dtype of dropout mask": {"dropout_mask": np.ones((2, 2, 4, 3), np.float32)},
+    "shape of dropout mask": {"dropout_mask": np.ones((4, 3), bool)},
+}
+REFUSALS = [
+    Refusal(
+        f"scaled_dot_product_attention: {what}",
+        partial(F.scaled_dot_product_attention, **{**ONE, **wrong}),
+        "scaled_dot_product_attention",
+    )
+    for what, wrong in WRONG.items()
+]

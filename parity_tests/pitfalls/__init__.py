@@ -2,6 +2,7 @@
 
 from parity_tests.pitfalls import (
     activation,
+    attention,
     conv,
     crf,
     ctc,
@@ -35,6 +36,7 @@ from parity_tests.pitfalls.entry import Pitfall
 
 FAMILIES = (
     linear,
+    attention,
     conv,
     embedding,
     generation,

@@ -168,6 +168,8 @@ def heads(x: Array, lead: tuple[int, ...]) -> Heads:
     rows = x.reshape(math.prod(own), *x.shape[-2:])
     if own == lead:
         return rows.__getitem__
+    if len(rows) == 1:  # serves all, by broadcasting
+        return lambda piece: rows
     index: Array = np.arange(len(rows)).reshape(own)
     if own and own[-1] not in (1, lead[-1]):
         index = index.repeat(lead[-1] // own[-1], -1)
