@@ -58,6 +58,7 @@ CANCELS = {
     "nn.functional.layer_norm": 300.0,  # of one value: v is 0 and eps is 1e-5
     "nn.functional.rms_norm": 1.0,
     # a k p (dp - sum p dp) of keys that have all the weight, dp = dy . v; k and v up to 9
+    "nn.MultiheadAttention": 100.0,
     "nn.functional.scaled_dot_product_attention": 100.0,
     "nn.functional.normalize": 100.0,  # (dy - y (y . dy)) / n where y has one entry and n is 0.01
 }

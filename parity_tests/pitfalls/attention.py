@@ -136,6 +136,132 @@ def groups_tiled(**a: Any) -> Parts:
     return y, backward
 
 
+several = F.multi_head_attention_forward
+
+
+def inverted(a: dict[str, Any]) -> dict[str, Any]:
+    """The call with its bool masks turned round."""
+    masks = {name: a[name] for name in ("attn_mask", "key_padding_mask")}
+    return a | {k: ~m for k, m in masks.items() if m is not None and m.dtype == bool}
+
+
+@mutant(several)
+def true_is_seen(**a: Any) -> Parts:
+    return several(**inverted(a))
+
+
+@mutant(several)
+def padding_alone_is_seen(**a: Any) -> Parts:
+    """key_padding_mask as Hugging Face's attention_mask, attn_mask as torch's."""
+    return several(**inverted({**a, "attn_mask": None}) | {"attn_mask": a["attn_mask"]})
+
+
+@mutant(several)
+def zeros_before_the_learned_key(**a: Any) -> Parts:
+    """Of which the weights tell."""
+    (y, p), back = several(**a)
+    if p is None or not a["add_zero_attn"] or a["bias_k"] is None:
+        return (y, p), back
+
+    def swapped(x: Array) -> Array:
+        return np.concatenate([x[..., :-2], x[..., :-3:-1]], -1)
+
+    return (y, swapped(p)), lambda dy, dp: back(dy, swapped(dp))
+
+
+@mutant(several)
+def further_keys_masked(**a: Any) -> Parts:
+    """A masked query does not see the learned key nor that of zeros either."""
+    mask = a["attn_mask"]
+    if mask is None or mask.dtype != bool or not a["add_zero_attn"] or a["need_weights"]:
+        return several(**a)
+    return several(**{**a, "add_zero_attn": False})
+
+
+@mutant(several)
+def further_keys_first(**a: Any) -> Parts:
+    """As of a sink token: in front of all other keys."""
+    (y, p), back = several(**a)
+    more = bool(a["add_zero_attn"]) + (a["bias_k"] is not None)
+    if p is None or not more:
+        return (y, p), back
+
+    def turned(x: Array, by: int) -> Array:
+        return np.roll(x, by, -1)
+
+    return (y, turned(p, more)), lambda dy, dp: back(dy, turned(dp, -more))
+
+
+@mutant(several)
+def weights_summed(**a: Any) -> Parts:
+    """Over the heads."""
+    (y, p), back = several(**a)
+    heads = a["num_heads"]
+    if p is None or not a["average_attn_weights"]:
+        return (y, p), back
+    return (y, p * heads), lambda dy, dp: back(dy, dp * heads)
+
+
+@mutant(several)
+def weights_of_the_first_head(**a: Any) -> Parts:
+    if not a["need_weights"] or not a["average_attn_weights"]:
+        return several(**a)
+    (y, given), back = several(**{**a, "average_attn_weights": False})
+    p = np.asarray(given)
+    axis = p.ndim - 3
+
+    def backward(dy: Array, dp: Array) -> tuple[Array, ...]:
+        dall = np.zeros_like(p)
+        np.moveaxis(dall, axis, 0)[0] = dp
+        return tuple(back(dy, dall))
+
+    return (y, p.take(0, axis)), backward
+
+
+@mutant(several)
+def heads_interleaved(**a: Any) -> Parts:
+    """Head h has the features h, h + H, h + 2 H, ... of the projections."""
+    if a["in_proj_weight"] is None:
+        return several(**a)
+    size, heads = a["embed_dim_to_check"], a["num_heads"]
+    order = np.arange(size).reshape(-1, heads).T.ravel()
+    rows = (size * np.arange(3)[:, None] + order).ravel()
+    given: dict[str, Any] = {"in_proj_weight": rows, "in_proj_bias": rows}
+    moved = {name: a[name][rows] for name in given if a[name] is not None}
+    moved |= {k: a[k][..., order] for k in ("bias_k", "bias_v") if a[k] is not None}
+    moved["out_proj_weight"] = a["out_proj_weight"][:, order]
+    (y, p), back = several(**{**a, **moved})
+    names = ("query", "key", "value", "in_proj_weight", "in_proj_bias", "bias_k", "bias_v")
+    present = [name for name in (*names, "out_proj_weight") if a[name] is not None]
+
+    def backward(dy: Array, dp: Array | None) -> tuple[Array, ...]:
+        dgiven = list(back(dy, dp))
+        for i, name in enumerate(present):
+            if name in given:
+                dgiven[i] = dgiven[i][np.argsort(rows)]
+            elif name in moved:
+                dgiven[i] = dgiven[i][..., np.argsort(order)]
+        return tuple(dgiven)
+
+    return (y, p), backward
+
+
+@mutant(several)
+def empty_queries_are_zero(**a: Any) -> Parts:
+    """As with need_weights=False."""
+    (y, p), back = several(**a)
+    return (np.nan_to_num(y), None if p is None else np.nan_to_num(p)), back
+
+
+@mutant(several)
+def weights_before_dropout(**a: Any) -> Parts:
+    if not a["need_weights"] or not a["training"] or not a["dropout_p"]:
+        return several(**a)
+    (_, p), _ = several(**{**a, "dropout_p": 0.0})
+    (y, _), back = several(**a)
+    return (y, p), back
+
+
 PITFALLS = [
     Pitfall(
         "attention: True is blocked",
@@ -200,5 +326,61 @@ PITFALLS = [
         difference="consecutive heads of the query share a key (repeat_interleave); others: every "
         "H-th (repeat)",
         mutant=groups_tiled,
+    ),
+    Pitfall(
+        "multi-head attention: True is seen",
+        entry="multi_head_attention_forward",
+        difference="nn.MultiheadAttention: at True a key is not seen; "
+        "F.scaled_dot_product_attention and Keras: it is",
+        mutant=true_is_seen,
+    ),
+    Pitfall(
+        "multi-head attention: padding is False",
+        entry="multi_head_attention_forward",
+        difference="key_padding_mask: True is padding; Hugging Face's attention_mask: 1 is none",
+        mutant=padding_alone_is_seen,
+    ),
+    Pitfall(
+        "multi-head attention: zeros before the learned key",
+        entry="multi_head_attention_forward",
+        difference="behind the keys first bias_k, then the zeros",
+        mutant=zeros_before_the_learned_key,
+    ),
+    Pitfall(
+        "multi-head attention: further keys in front",
+        entry="multi_head_attention_forward",
+        difference="bias_k and the zeros stand behind the keys; attention sinks in front",
+        mutant=further_keys_first,
+    ),
+    Pitfall(
+        "multi-head attention: further keys masked",
+        entry="multi_head_attention_forward",
+        difference="masks are lengthened with False: bias_k and the zeros are always seen",
+        mutant=further_keys_masked,
+    ),
+    Pitfall(
+        "multi-head attention: weights summed",
+        entry="multi_head_attention_forward",
+        difference="the mean over the heads; torch before 1.1 and some papers: the sum",
+        mutant=weights_summed,
+    ),
+    Pitfall(
+        "multi-head attention: weights of one head",
+        entry="multi_head_attention_forward",
+        difference="the mean over the heads; figures often show the first alone",
+        mutant=weights_of_the_first_head,
+    ),
+    Pitfall(
+        "multi-head attention: heads interleaved",
+        entry="multi_head_attention_forward",
+        difference="head h has the features h D ... (h + 1) D - 1; with .view(..., D, H) every "
+        "H-th",
+        mutant=heads_interleaved,
+    ),
+    Pitfall(
+        "multi-head attention: 0 for a query that sees nothing",
+        entry="multi_head_attention_forward",
+        difference="need_weights=True: NaN; need_weights=False: 0",
+        mutant=empty_queries_are_zero,
     ),
 ]
