@@ -2,6 +2,7 @@
 
 from parity_tests.pitfalls import (
     activation,
+    attention,
     conv,
     crf,
     ctc,
@@ -30,11 +31,14 @@ from parity_tests.pitfalls import (
     recurrent,
     resize,
     schedules,
+    transformer,
 )
 from parity_tests.pitfalls.entry import Pitfall
 
 FAMILIES = (
     linear,
+    attention,
+    transformer,
     conv,
     embedding,
     generation,

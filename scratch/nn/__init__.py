@@ -91,6 +91,7 @@ from scratch.nn.max_unpool import MaxUnpool2d as MaxUnpool2d
 from scratch.nn.max_unpool import MaxUnpool3d as MaxUnpool3d
 from scratch.nn.module import Module as Module
 from scratch.nn.module import Parameter as Parameter
+from scratch.nn.multihead_attention import MultiheadAttention as MultiheadAttention
 from scratch.nn.multiplicative_attention import (
     MultiplicativeAttention as MultiplicativeAttention,
 )
@@ -158,3 +159,8 @@ from scratch.nn.softmax import Softmin as Softmin
 from scratch.nn.sparse import SparseGradient as SparseGradient
 from scratch.nn.trace import Trace as Trace
 from scratch.nn.trace import trace as trace
+from scratch.nn.transformer import Transformer as Transformer
+from scratch.nn.transformer import TransformerDecoder as TransformerDecoder
+from scratch.nn.transformer import TransformerEncoder as TransformerEncoder
+from scratch.nn.transformer_layer import TransformerDecoderLayer as TransformerDecoderLayer
+from scratch.nn.transformer_layer import TransformerEncoderLayer as TransformerEncoderLayer
