@@ -14,6 +14,7 @@ from parity_tests.pitfalls import (
     models,
     models_conv,
     models_forecast,
+    models_gpt,
     models_recurrent,
     models_seq2seq,
     models_sessions,
@@ -63,5 +64,6 @@ FAMILIES = (
     models_forecast,
     models_recurrent,
     models_seq2seq,
+    models_gpt,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]
