@@ -175,10 +175,9 @@ class TopLeftGPT2(TopLeft, gpt2.GPT2):
 class Interleaved(llama.LlamaAttention):
     """Pairs of features (2 i, 2 i + 1), as in the paper and Meta's own files."""
 
-    def _turn(self, x: Array, positions: Array) -> Parts:
-        return F.rotary_embedding(
-            x, self.base, scaling_factor=self.factor, positions=positions[:, None]
-        )
+    def _turn(self, x: Array, places: llama.Places) -> Parts:
+        start, positions = places
+        return F.rotary_embedding(x, self.base, start, None, True, self.factor, positions)
 
 
 class Tiled(llama.LlamaAttention):
