@@ -9,7 +9,7 @@ import numpy as np
 import scratch.models
 import torch_ref.models
 from parity_tests.harness.draw import Array, Draw, same_draws
-from parity_tests.harness.entry import Call, Case, Entry, Layer, Refusal, unchecked
+from parity_tests.harness.entry import Call, Case, Entry, Layer, Refusal, Routine, unchecked
 
 RADFORD = "Radford et al. 2019, Language Models are Unsupervised Multitask Learners"
 TOUVRON = "Touvron et al. 2023, arXiv:2302.13971"
@@ -75,6 +75,34 @@ def llama(name: str, make: Callable[[Draw], Call], **more: Any) -> Case:
     """A small one with some options of its own; training and evaluation are the same."""
     return Case(name, make, init=Call(**{**LLAMA, **more}), modes=("train",))
 
+
+def decoded(padded: bool, *pieces: int) -> Callable[..., dict[str, Any]]:
+    """A script that gives a text in pieces: logits after each, keys and values at the end."""
+
+    def script(make: Any, side: Any, d: Draw) -> dict[str, Any]:
+        model = make()
+        state = {n: d.normal(*a.shape, scale=0.5) for n, a in model.state_dict().items()}
+        state |= {name: state[source] for name, source in model.tied().items()}
+        model = side.set(model, state).eval()
+        ids, end = d.integers(0, 11, 2, sum(pieces)), 0
+        mask = (np.arange(pieces[0]) >= np.array([[0], [2]])).astype(int)
+        cache: Any = model.padded(side.array(mask)) if padded else None
+        found = {}
+        for n in pieces:
+            piece, end = ids[:, end : end + n], end + n
+            found[f"logits after {end}"], cache = model.step(side.array(piece), cache)
+        for i, (k, v) in enumerate(cache.layers):
+            found |= {f"keys of {i}": k, f"values of {i}": v}
+        return found
+
+    return script
+
+
+SCRIPTS = {
+    "one at a time": decoded(False, 3, 1, 1, 1),
+    "several": decoded(False, 1, 4, 2),
+    "padding on the left": decoded(True, 4, 1, 2),
+}
 
 # Without ten steps each: what is added to all keys alike changes nothing, so that the gradient of
 # a key's bias is rounding, which Adam divides by itself; and down a linear function Llama's weights
@@ -144,6 +172,14 @@ ENTRIES: list[Entry] = [
                 if same_draws()
             ),
         ),
+    ),
+    Routine(
+        "GPT2.step",
+        functools.partial(built, scratch, "GPT2", **GPT2),
+        functools.partial(built, torch_ref, "GPT2", **GPT2),
+        SCRIPTS,
+        source=RADFORD,
+        c=1000,
     ),
     Layer(
         "Llama",
@@ -215,6 +251,14 @@ ENTRIES: list[Entry] = [
                 for _ in range(same_draws())
             ),
         ),
+    ),
+    Routine(
+        "Llama.step",
+        functools.partial(built, scratch, "Llama", **LLAMA),
+        functools.partial(built, torch_ref, "Llama", **LLAMA),
+        SCRIPTS,
+        source=TOUVRON,
+        c=1000,
     ),
 ]
 

@@ -15,6 +15,7 @@ from parity_tests.pitfalls import (
     models,
     models_conv,
     models_forecast,
+    models_gpt,
     models_recurrent,
     models_seq2seq,
     models_sessions,
@@ -67,5 +68,6 @@ FAMILIES = (
     models_forecast,
     models_recurrent,
     models_seq2seq,
+    models_gpt,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

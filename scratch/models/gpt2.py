@@ -172,7 +172,7 @@ class Conv1D(Module):
         y += self.bias.data
 
         def backward(dy: Array) -> Array:
-            drows = dy.reshape(y.shape)
+            drows = dy.reshape(len(x), -1)
             self.weight.accumulate(x.T @ drows)
             self.bias.accumulate(drows.sum(0))
             dx: Array = (drows @ weight.T).reshape(input.shape)

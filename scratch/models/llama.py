@@ -54,6 +54,7 @@ ACTIVATIONS = {
     "linear": "identity",
 }
 FAR = 2**31  # no position is beyond
+Places = tuple[int, Array | None]  # the first position; all of them, where they are no run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,8 +171,8 @@ class LlamaAttention(Module):
     """Causal attention of H heads that share G of keys and values.
 
     Shape:
-        x (B, T, D), positions (B or 1, T) and what is seen (B, 1, T, T), None for all that is not
-        behind, to (B, T, D).
+        x (B, T, D), its places and what is seen (B, 1, T, T), None for all that is not behind, to
+        (B, T, D).
     """
 
     def __init__(self, config: Any, generator: Generator, **options: Any) -> None:
@@ -191,24 +192,24 @@ class LlamaAttention(Module):
         self.o_proj = linear(config.num_attention_heads * head, size)
 
     def forward(
-        self, input: Array, positions: Array, seen: Array | None = None
+        self, input: Array, places: Places, seen: Array | None = None
     ) -> tuple[Array, Backward]:
         """attention(turn q, turn k, v) W_o^T."""
-        (q, k, v), heads_back = self._heads(input, positions)
+        (q, k, v), heads_back = self._heads(input, places)
         a, attention_back = self._attend(q, k, v, seen)
         y, merge_back = self._merge(a)
         return y, lambda dy: heads_back(*attention_back(merge_back(dy)))
 
     def step(
-        self, x: Array, positions: Array, seen: Array | None, past: Layer | None
+        self, x: Array, places: Places, seen: Array | None, past: Layer | None
     ) -> tuple[Array, Layer]:
         """The same of a few more positions; keys and values, those of the past too."""
-        (q, k, v), _ = self._heads(x, positions)
+        (q, k, v), _ = self._heads(x, places)
         k, v = remembered(past, k, v)
         a, _ = self._attend(q, k, v, seen)
         return self._merge(a)[0], (k, v)
 
-    def _heads(self, x: Array, positions: Array) -> tuple[tuple[Array, Array, Array], Backward]:
+    def _heads(self, x: Array, places: Places) -> tuple[tuple[Array, Array, Array], Backward]:
         """q (B, H, T, E) and k (B, G, T, E), turned; v (B, G, T, E)."""
         batch, length, _ = x.shape
         parts, backs = [], []
@@ -216,7 +217,7 @@ class LlamaAttention(Module):
             y, back = project(x)
             parts.append(y.reshape(batch, length, -1, self.head_dim).swapaxes(1, 2))
             backs.append(back)
-        (q, turn_q_back), (k, turn_k_back) = (self._turn(part, positions) for part in parts[:2])
+        (q, turn_q_back), (k, turn_k_back) = (self._turn(part, places) for part in parts[:2])
 
         def backward(dq: Array, dk: Array, dv: Array) -> Array:
             dparts = turn_q_back(dq), turn_k_back(dk), dv
@@ -229,14 +230,9 @@ class LlamaAttention(Module):
 
         return (q, k, parts[2]), backward
 
-    def _turn(self, x: Array, positions: Array) -> tuple[Array, Backward]:
-        return F.rotary_embedding(
-            x,
-            self.base,
-            interleaved=False,
-            scaling_factor=self.factor,
-            positions=positions[:, None],
-        )
+    def _turn(self, x: Array, places: Places) -> tuple[Array, Backward]:
+        start, positions = places
+        return F.rotary_embedding(x, self.base, start, None, False, self.factor, positions)
 
     def _attend(self, q: Array, k: Array, v: Array, seen: Array | None) -> tuple[Array, Backward]:
         return F.scaled_dot_product_attention(
@@ -282,11 +278,11 @@ class LlamaDecoderLayer(Module):
         self.post_attention_layernorm = nn.RMSNorm(size, config.rms_norm_eps, **options)
 
     def forward(
-        self, input: Array, positions: Array, seen: Array | None = None
+        self, input: Array, places: Places, seen: Array | None = None
     ) -> tuple[Array, Backward]:
         """u = x + attn(norm x); u + mlp(norm u)."""
         n, norm1_back = self.input_layernorm(input)
-        a, attention_back = self.self_attn(n, positions, seen)
+        a, attention_back = self.self_attn(n, places, seen)
         u = input + a
         m, norm2_back = self.post_attention_layernorm(u)
         f, mlp_back = self.mlp(m)
@@ -299,10 +295,10 @@ class LlamaDecoderLayer(Module):
         return u + f, backward
 
     def step(
-        self, x: Array, positions: Array, seen: Array | None, past: Layer | None
+        self, x: Array, places: Places, seen: Array | None, past: Layer | None
     ) -> tuple[Array, Layer]:
         """The same of a few more positions, with keys and values."""
-        a, past = self.self_attn.step(self.input_layernorm(x)[0], positions, seen, past)
+        a, past = self.self_attn.step(self.input_layernorm(x)[0], places, seen, past)
         u = x + a
         return u + self.mlp(self.post_attention_layernorm(u)[0])[0], past
 
@@ -332,13 +328,13 @@ class LlamaModel(Module):
     ) -> tuple[Array, Backward]:
         """norm(x_L)."""
         ids = check_ids("Llama", input_ids, self.embed_tokens.num_embeddings)
-        positions = check_positions("Llama", position_ids, ids, FAR)
+        places = _places(check_positions("Llama", position_ids, ids, FAR))
         seen = seen_by("Llama", attention_mask, ids)
 
         x, embedding_back = self.embed_tokens(ids)
         backs = []
         for layer in self.layers:
-            x, back = layer(x, positions, seen)
+            x, back = layer(x, places, seen)
             backs.append(back)
         y, norm_back = self.norm(x)
 
@@ -355,10 +351,10 @@ class LlamaModel(Module):
     ) -> tuple[Array, tuple[Layer, ...]]:
         """norm(x_L) of the last position (B, D); keys and values of each layer."""
         x, _ = self.embed_tokens(ids)
-        kept = []
+        places, kept = _places(positions), []
         layer: Any
         for i, layer in enumerate(self.layers):
-            x, pair = layer.step(x, positions, seen, past[i] if past else None)
+            x, pair = layer.step(x, places, seen, past[i] if past else None)
             kept.append(pair)
         return self.norm(x[:, -1])[0], tuple(kept)
 
@@ -434,6 +430,12 @@ class Llama(CausalLM):
     ) -> tuple[Array, tuple[Layer, ...]]:
         h, layers = self.model.step(ids, positions, seen, past)
         return self.lm_head(h)[0], layers
+
+
+def _places(positions: Array) -> Places:
+    """Of a run its start, whose angles are found again; (B or 1, 1, T) of others."""
+    run = len(positions) == 1 and (np.diff(positions[0]) == 1).all()
+    return (int(positions[0, 0]), None) if run else (0, positions[:, None])
 
 
 def _linear(

@@ -138,10 +138,7 @@ class Pretrained(nn.Module):
 def read_config(function: str, directory: str | Path, kind: type[Config]) -> dict[str, Any]:
     """What config.json says, if it is of that kind of model."""
     path = Path(directory) / CONFIG
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{function}: expected {path} to be JSON, got {error}") from error
+    values = read_json(function, path)
     found = values.get("model_type") if isinstance(values, dict) else None
     if found != kind.model_type:
         raise ValueError(
@@ -153,21 +150,36 @@ def read_config(function: str, directory: str | Path, kind: type[Config]) -> dic
 def read_tensors(function: str, directory: str | Path) -> dict[str, Tensor]:
     """All tensors of model.safetensors, or of the shards that its index names."""
     directory = Path(directory)
-    index = directory / INDEX
-    if not index.exists():
-        path = directory / WEIGHTS
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{function}: expected {WEIGHTS} or {INDEX} in {directory}, got "
-                f"{sorted(os.listdir(directory))}; `parity convert` makes the one of a "
-                f"pytorch_model.bin"
-            )
+    path, index = directory / WEIGHTS, directory / INDEX
+    if path.exists():
         return read_weights(path)[0]
-    shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    for shard in shards:
-        if Path(shard).name != shard:
-            raise ValueError(f"{function}: expected {index} to name files beside it, got {shard!r}")
+    if not index.exists():
+        names = sorted(os.listdir(directory))
+        raise FileNotFoundError(
+            f"{function}: expected {WEIGHTS} or {INDEX} in {directory}, got {names}; "
+            f"`parity convert` makes the one of a pytorch_model.bin"
+        )
     tensors: dict[str, Tensor] = {}
-    for shard in shards:
+    for shard in read_index(function, index):
         tensors |= read_weights(directory / shard)[0]
     return tensors
+
+
+def read_index(function: str, index: Path) -> list[str]:
+    """The names of the shards, which are files beside it."""
+    values = read_json(function, index)
+    names = values.get("weight_map") if isinstance(values, dict) else None
+    if not isinstance(names, dict):
+        raise ValueError(f"{function}: expected {index} to have a weight_map, got {values!r:.60}")
+    for shard in names.values():
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise ValueError(f"{function}: expected {index} to name files beside it, got {shard!r}")
+    return sorted(set(names.values()))
+
+
+def read_json(function: str, path: Path) -> Any:
+    """What a file says."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{function}: expected {path} to be JSON, got {error}") from error
