@@ -69,10 +69,8 @@ def bert(name: str, source: str, *cases: Case, **options: Any) -> Layer:
     A key's bias shifts all scores of a row alike, so its gradient is rounding, which ten steps with
     Adam blow up; `test_bert` trains them.
     """
-    sides = (
-        partial(built, p, getattr(p, name), "BertConfig")
-        for p in (scratch.models, torch_ref.models)
-    )
+    ours = partial(built, scratch.models, getattr(scratch.models, name), "BertConfig")
+    theirs = partial(built, torch_ref.models, getattr(torch_ref.models, name), "BertConfig")
     shared = (
         Case("segments", words, init=Call(**options), cancels=1.0),
         Case("padded", padded, init=Call(**options), cancels=1.0, surrogate=PAD),
@@ -85,7 +83,7 @@ def bert(name: str, source: str, *cases: Case, **options: Any) -> Layer:
             seeded=True,
         ),
     )
-    return Layer(name, *sides, (*shared, *cases), source, c=1000, steps=False, entries=0)
+    return Layer(name, ours, theirs, (*shared, *cases), source, c=1000, steps=False, entries=None)
 
 
 def pictures(*shape: int) -> Callable[[Draw], Call]:
@@ -169,7 +167,7 @@ ENTRIES = [
         DOSOVITSKIY,
         c=1000,
         steps=False,
-        entries=0,
+        entries=None,
     ),
 ]
 

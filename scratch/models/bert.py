@@ -31,6 +31,7 @@ from scratch.models.encoder_parts import (
 from scratch.models.pretrained import Pretrained
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward, unbroadcast
+from scratch.nn.recurrent import gradient_of
 from scratch.random import Generator
 
 
@@ -522,12 +523,10 @@ class BertQA(_Bert):
         """Scores of each token being the first and the last; the arguments are BERT's."""
         trunk, trunk_back = self._trunk(input_ids, attention_mask, token_type_ids, position_ids)
         logits, outputs_back = self.qa_outputs(trunk[0])
+        shape, dtype = logits.shape[:2], logits.dtype
 
         def backward(dfirst: Array | None, dlast: Array | None) -> None:
-            dlogits = np.zeros_like(logits)
-            for i, d in enumerate((dfirst, dlast)):
-                if d is not None:
-                    dlogits[..., i] = d
-            trunk_back(outputs_back(dlogits), None)
+            parts = (gradient_of("BertQA", d, shape, dtype) for d in (dfirst, dlast))
+            trunk_back(outputs_back(np.stack(list(parts), axis=-1)), None)
 
         return (logits[..., 0], logits[..., 1]), backward

@@ -124,10 +124,9 @@ class SelfAttention(Module):
         q, query_back = self.query(hidden)
         k, key_back = self.key(hidden)
         v, value_back = self.value(hidden)
-        rate = self.dropout.p if self.training else 0.0
-        y, attention_back = F.scaled_dot_product_attention(
-            *(self.split(a) for a in (q, k, v)), mask, rate, generator=self.dropout.generator
-        )
+        q, k, v = self.split(q), self.split(k), self.split(v)
+        rate, draws = self.dropout.p if self.training else 0.0, self.dropout.generator
+        y, attention_back = F.scaled_dot_product_attention(q, k, v, mask, rate, generator=draws)
 
         def backward(dy: Array) -> Array:
             dq, dk, dv = (merged(d) for d in attention_back(self.split(dy)))

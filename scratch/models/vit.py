@@ -336,10 +336,10 @@ class ViT(Pretrained):
         check.option("ViT", "interpolate_pos_encoding", interpolate_pos_encoding, (True, False))
         config = self.config
         x = check.floating("ViT", "pixel_values", pixel_values, like=self.classifier.weight.data)
-        sizes: tuple[Any, Any] = ("height", "width")
+        size: tuple[int | str, ...] = ("height", "width")
         if not interpolate_pos_encoding:
-            sizes = check.sizes("ViT", "image_size", config.image_size, 2)
-        check.shape("ViT", "pixel_values", x, ("B", config.num_channels, *sizes))
+            size = check.sizes("ViT", "image_size", config.image_size, 2)
+        check.shape("ViT", "pixel_values", x, ("B", config.num_channels, *size))
         if 0 in config.grid_of(*x.shape[2:]):
             check.refuse("ViT", f"pictures of a patch of {config.patch_size} or more", x.shape)
         y, vit_back = self.vit(x)

@@ -97,14 +97,11 @@ class Embeddings(nn.Module):
 
     def _places(self, height: int, width: int) -> Tensor:
         """E for pictures of that size (1, 1 + N, D)."""
-        e, grid, other = (
-            self.position_embeddings,
-            self.config.grid,
-            self.config.grid_of(height, width),
-        )
+        e, grid = self.position_embeddings, self.config.grid
+        other = self.config.grid_of(height, width)
         if other == grid:
             return e
-        picture = e[:, 1:].transpose(1, 2).unflatten(2, grid)
+        picture = e[:, 1:].transpose(1, 2).reshape(1, -1, *grid)
         rest = F.interpolate(picture, other, mode="bicubic").flatten(2).transpose(1, 2)
         return torch.cat([e[:, :1], rest], 1)
 
