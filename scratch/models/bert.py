@@ -262,9 +262,13 @@ class _Bert(Pretrained):
         self.bert = BertModel(config, self._pools, dtype=dtype, generator=generator)
         self._add_heads(config, dtype=dtype, generator=generator)
         start(self, config.initializer_range, generator)
+        self._tie()  # what is tied has the embedding's start, its padding row too
 
     def _add_heads(self, config: BertConfig, **made: Any) -> None:
         raise NotImplementedError
+
+    def _tie(self) -> None:
+        pass
 
     def _trunk(
         self, input_ids: Array, mask: Array | None, types: Array | None, places: Array | None
@@ -383,7 +387,9 @@ class BERT(_Bert):
 
     def _add_heads(self, config: BertConfig, **made: Any) -> None:
         self.cls = PreTrainingHeads(config, **made)
-        if config.tie_word_embeddings:
+
+    def _tie(self) -> None:
+        if self.config.tie_word_embeddings:
             self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
             self.cls.predictions.decoder.bias = self.cls.predictions.bias
 

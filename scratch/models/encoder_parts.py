@@ -70,10 +70,11 @@ class EncoderConfig(Config):
     def __post_init__(self) -> None:
         name = type(self).__name__
         if self.id2label is not None:
-            if not isinstance(self.id2label, Mapping):
-                got = check.describe(self.id2label)
+            labels: object = self.id2label
+            if not isinstance(labels, Mapping):
+                got = check.describe(labels)
                 check.refuse(name, "id2label to be a mapping or None", got, TypeError)
-            names = {int(i): label for i, label in self.id2label.items()}  # JSON's keys are text
+            names = {int(i): label for i, label in labels.items()}  # JSON's keys are text
             object.__setattr__(self, "id2label", names)
             object.__setattr__(self, "num_labels", len(names))
         for field in ("hidden_size", "num_hidden_layers", "num_attention_heads"):

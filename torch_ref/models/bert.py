@@ -194,9 +194,13 @@ class _Bert(Pretrained):
         self.bert = BertModel(config, self._pools)
         self._add_heads(config)
         start(self, config.initializer_range)
+        self._tie()  # what is tied has the embedding's start, its padding row too
 
     def _add_heads(self, config: BertConfig) -> None:
         raise NotImplementedError
+
+    def _tie(self) -> None:
+        pass
 
 
 class Transform(nn.Module):
@@ -260,7 +264,9 @@ class BERT(_Bert):
 
     def _add_heads(self, config: BertConfig) -> None:
         self.cls = PreTrainingHeads(config)
-        if config.tie_word_embeddings:
+
+    def _tie(self) -> None:
+        if self.config.tie_word_embeddings:
             self.cls.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
             self.cls.predictions.decoder.bias = self.cls.predictions.bias
 
