@@ -47,7 +47,8 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 def published(name: str, directory: Path, **options: Any) -> Any:
     """A model of Hugging Face's with weights of its own, and its files."""
     torch.manual_seed(3)
-    model = CLASSES[name](transformers.BertConfig(**SIZES | options)).double().eval()
+    model: Any = CLASSES[name](transformers.BertConfig(**SIZES | options))
+    model = model.double().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
