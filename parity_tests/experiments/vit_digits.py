@@ -262,7 +262,7 @@ def _draw_attention(path: Path, r: Run, x: Array, shown: Array, truth: Array) ->
                 )
         for head in range(heads):
             axes[head + 1, 0].set_ylabel(f"head {head + 1}", fontsize=10)
-        fig.colorbar(drawn, ax=axes[1:], label="weight of a patch", fraction=0.02)
+        fig.colorbar(drawn, ax=axes, label="weight of a patch", fraction=0.02)
         fig.suptitle("What the class token looks at in the last layer; white: the digit's outline")
     return path
 
