@@ -13,6 +13,7 @@
     tagging    synthetic sentences from a small grammar, entities tagged in IOB2
     download   one verified copy of each file, in a cache that $PARITY_DATA moves
     readers    the files' formats
+    masking    words hidden, for a model that learns to guess them
     memory     sequences that ask for it: adding problem, copy memory
     augment    pictures changed at random, a batch at a time: crop, shift, flip
     split      parting, standardising, batching; explicit orders, so that two runs share batches
@@ -27,6 +28,7 @@ from datasets.augment import random_crop, random_flip, random_shift
 from datasets.forecast import Forecasting, baselines, forecasting, windows
 from datasets.images import cifar10, digit_images, fashion_mnist, mnist, photograph
 from datasets.markov import Markov
+from datasets.masking import masked_words
 from datasets.memory import adding_problem, copy_memory, copy_memory_baseline
 from datasets.readers import read_cifar, read_idx
 from datasets.series import Series, airline, co2, sunspots
@@ -79,6 +81,7 @@ __all__ = [
     "gate",
     "get",
     "iris",
+    "masked_words",
     "mnist",
     "moons",
     "photograph",

@@ -379,6 +379,7 @@ def test_xor_is_solved_from_100_seeds() -> None:
 
 x64, labels = np.zeros((10, 2)), np.arange(10) % 2
 nan = np.array([[np.nan, 1.0]])
+rng = np.random.default_rng(0)
 refusals: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("gate", lambda: datasets.gate(16), ValueError, "index in [0, 15], got 16"),
     ("gate", lambda: datasets.gate(-1), ValueError, "index in [0, 15], got -1"),
@@ -506,6 +507,21 @@ refusals: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("get", lambda: datasets.get("Moons"), ValueError, "got 'Moons'; did you mean moons or mnist?"),
     ("get", lambda: datasets.get("?"), ValueError, "one of xor, circles,"),
     ("get", lambda: datasets.get(unchecked(3)), TypeError, "the name of a task, got 3 (int)"),
+    ("masked_words", lambda: datasets.masked_words(x64, 9, 1, rng), TypeError, "an integer array"),
+    ("masked_words", lambda: datasets.masked_words(labels, 1, 0, rng), ValueError, "got 0 to 1"),
+    ("masked_words", lambda: datasets.masked_words(labels, 2, 2, rng), ValueError, "mask_id in"),
+    (
+        "masked_words",
+        lambda: datasets.masked_words(labels, 2, 1, rng, rate=1.5),
+        ValueError,
+        "rate in [0, 1], got 1.5",
+    ),
+    (
+        "masked_words",
+        lambda: datasets.masked_words(labels, 2, 1, unchecked(0)),
+        TypeError,
+        "rng to be a Generator, got 0 (int)",
+    ),
     ("tagged_sentences", lambda: datasets.tagged_sentences(-1), ValueError, "n >= 0, got -1"),
     (
         "tagged_sentences",

@@ -33,6 +33,7 @@ from parity_tests.experiments import (
     shapes,
     tagging,
     translation_rnn,
+    vit_digits,
     weight_decay,
     xor,
 )
@@ -71,4 +72,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "translation_rnn": translation_rnn.run,
     "sessions": sessions.run,
     "tagging": tagging.run,
+    "vit_digits": vit_digits.run,
 }

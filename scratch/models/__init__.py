@@ -1,6 +1,11 @@
 """Networks, one file an architecture; each has its twin of the same name in `torch_ref.models`."""
 
 from scratch.models.alexnet import AlexNet as AlexNet
+from scratch.models.bert import BERT as BERT
+from scratch.models.bert import BertClassifier as BertClassifier
+from scratch.models.bert import BertConfig as BertConfig
+from scratch.models.bert import BertQA as BertQA
+from scratch.models.bert import BertTagger as BertTagger
 from scratch.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from scratch.models.char_rnn import CharRNN as CharRNN
 from scratch.models.char_rnn import SimpleRNN as SimpleRNN
@@ -27,3 +32,5 @@ from scratch.models.tcn import TCN as TCN
 from scratch.models.tcn import TemporalConvNet as TemporalConvNet
 from scratch.models.unet import UNet as UNet
 from scratch.models.vgg import VGG as VGG
+from scratch.models.vit import ViT as ViT
+from scratch.models.vit import ViTConfig as ViTConfig

@@ -1,6 +1,11 @@
 """Networks, one file an architecture; each has its twin of the same name in `scratch.models`."""
 
 from torch_ref.models.alexnet import AlexNet as AlexNet
+from torch_ref.models.bert import BERT as BERT
+from torch_ref.models.bert import BertClassifier as BertClassifier
+from torch_ref.models.bert import BertConfig as BertConfig
+from torch_ref.models.bert import BertQA as BertQA
+from torch_ref.models.bert import BertTagger as BertTagger
 from torch_ref.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from torch_ref.models.char_rnn import CharRNN as CharRNN
 from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
@@ -27,3 +32,5 @@ from torch_ref.models.tcn import TCN as TCN
 from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
 from torch_ref.models.unet import UNet as UNet
 from torch_ref.models.vgg import VGG as VGG
+from torch_ref.models.vit import ViT as ViT
+from torch_ref.models.vit import ViTConfig as ViTConfig
