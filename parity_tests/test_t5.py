@@ -18,7 +18,9 @@ import torch_ref.generation
 import torch_ref.models
 from parity_tests.harness.compare import close
 from scratch.check import Array
+from scratch.nn import functional as F
 from scratch.nn.op import Backward
+from scratch.optim import Adam
 from scratch.random import Generator
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -292,6 +294,31 @@ def test_several_tokens_at_once_and_one_by_one(tmp_path: Path) -> None:
             np.testing.assert_allclose(logits, whole[:, end - 1], rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(also.detach(), logits, rtol=1e-12, atol=1e-12)
             at = end
+
+
+def test_trained_twins_stay_together(tmp_path: Path) -> None:
+    """20 steps of Adam towards the sources themselves, beside theirs, which shifts the labels."""
+    theirs = saved(tmp_path, "T5")
+    ours = scratch.models.T5.from_pretrained(tmp_path, dtype=np.float64)
+    optimizer = Adam(ours.parameters(), 0.01)
+    reference = torch.optim.Adam(theirs.parameters(), 0.01)
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(20):
+        ids = rng.integers(2, 13, (4, 6))
+        labels = np.where(np.arange(6) < rng.integers(2, 7, (4, 1)), ids, -100)
+        logits, back = ours(ids, decoder_input_ids=ours.shift_right(labels))
+        loss, loss_back = F.cross_entropy(logits.reshape(-1, 13), labels.ravel())
+        optimizer.zero_grad()
+        back(loss_back().reshape(logits.shape))
+        optimizer.step()
+        expected = theirs(torch.from_numpy(ids), labels=torch.from_numpy(labels)).loss
+        reference.zero_grad()
+        expected.backward()
+        reference.step()
+        np.testing.assert_allclose(loss, expected.detach(), rtol=1e-11)
+        losses.append(float(loss))
+    assert losses[-1] < 0.95 * losses[0]
 
 
 def test_float32_stays_float32() -> None:

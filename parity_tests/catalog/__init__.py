@@ -20,6 +20,7 @@ from parity_tests.catalog import (
     models_recurrent,
     models_seq2seq,
     models_sessions,
+    models_t5,
     models_tagging,
     norm,
     optim,
@@ -69,6 +70,7 @@ FAMILIES = (
     models_sessions,
     models_tagging,
     models_seq2seq,
+    models_t5,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

@@ -17,6 +17,7 @@ from parity_tests.pitfalls import (
     models_recurrent,
     models_seq2seq,
     models_sessions,
+    models_t5,
     models_tagging,
     norm,
     optim,
@@ -63,5 +64,6 @@ FAMILIES = (
     models_forecast,
     models_recurrent,
     models_seq2seq,
+    models_t5,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

@@ -578,6 +578,7 @@ class T5(Pretrained):
 
     def step(self, ids: Array, cache: Cache) -> tuple[Array, Cache]:
         """Logits (R, V) after some more tokens (R, t), as `scratch.generation` asks for them."""
+        check.shape("T5.step", "ids", _tokens("ids", ids), (len(cache[1][0][0]), "t"))
         x, cache = self.decoder.step(ids, cache)
         return self._head(x[:, -1])[0], cache
 
