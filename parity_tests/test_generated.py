@@ -833,7 +833,8 @@ ELSEWHERE = {
     "test_crf": ("crf",),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
     "test_generated_sequences": (
-        *("additive_attention", "multiplicative_attention", "session_loss"),
+        *("scaled_dot_product_attention", "additive_attention", "multiplicative_attention"),
+        "session_loss",
         *("positional_encoding", "rotary", "alibi", "relative_position"),
     ),
 }

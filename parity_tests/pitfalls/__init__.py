@@ -2,6 +2,7 @@
 
 from parity_tests.pitfalls import (
     activation,
+    attention,
     conv,
     crf,
     ctc,
@@ -36,6 +37,7 @@ from parity_tests.pitfalls.entry import Pitfall
 
 FAMILIES = (
     linear,
+    attention,
     conv,
     embedding,
     generation,

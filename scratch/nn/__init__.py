@@ -91,6 +91,7 @@ from scratch.nn.max_unpool import MaxUnpool2d as MaxUnpool2d
 from scratch.nn.max_unpool import MaxUnpool3d as MaxUnpool3d
 from scratch.nn.module import Module as Module
 from scratch.nn.module import Parameter as Parameter
+from scratch.nn.multihead_attention import MultiheadAttention as MultiheadAttention
 from scratch.nn.multiplicative_attention import (
     MultiplicativeAttention as MultiplicativeAttention,
 )

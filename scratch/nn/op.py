@@ -50,11 +50,15 @@ def op(function: Callable[P, tuple[T, Backward]]) -> Callable[P, tuple[T, Backwa
 
 
 def _spec(y: Any) -> Any:
-    return [_spec(part) for part in y] if isinstance(y, tuple) else (y.shape, y.dtype)
+    if isinstance(y, tuple):
+        return [_spec(part) for part in y]
+    return None if y is None else (y.shape, y.dtype)
 
 
 def _match(name: str, spec: Any, dy: Any) -> Any:
     """`dy` as an array of the output's shape and dtype, or an error."""
+    if spec is None:
+        refuse(f"{name} backward", "None for an output that is None", describe(dy), TypeError)
     if isinstance(spec, list):
         if dy is None:
             return None

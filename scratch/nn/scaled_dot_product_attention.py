@@ -79,7 +79,7 @@ def scaled_dot_product_attention(
     mask = checked_mask(name, attn_mask, is_causal, (*lead, length, keys), q)
     a = factor(name, scale, q)
     rate = check.number(name, "dropout_p", dropout_p, 0, 1)
-    noise = _noise(name, rate, generator, dropout_mask, (*lead, length, keys), q)
+    noise = dropout_noise(name, rate, generator, dropout_mask, (*lead, length, keys), q)
 
     qs, ks, vs = (heads(x, lead) for x in (q, k, v))
     ms, ns = (None if x is None else heads(x, lead) for x in (mask, noise))
@@ -168,6 +168,8 @@ def heads(x: Array, lead: tuple[int, ...]) -> Heads:
     rows = x.reshape(math.prod(own), *x.shape[-2:])
     if own == lead:
         return rows.__getitem__
+    if len(rows) == 1:  # serves all, by broadcasting
+        return lambda piece: rows
     index: Array = np.arange(len(rows)).reshape(own)
     if own and own[-1] not in (1, lead[-1]):
         index = index.repeat(lead[-1] // own[-1], -1)
@@ -242,7 +244,7 @@ def factor(name: str, scale: float | None, q: Array) -> float:
     return check.number(name, "scale", scale)
 
 
-def _noise(
+def dropout_noise(
     name: str,
     rate: float,
     generator: Generator | None,
