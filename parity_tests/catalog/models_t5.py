@@ -232,28 +232,29 @@ def called(**wrong: Any) -> Callable[[], Any]:
     return lambda: Model(Config(**SMALL))(**{**right, **wrong})
 
 
+WRONG: dict[str, dict[str, Any]] = {
+    "no tokens": {"vocab_size": 0},
+    "half a feature": {"d_model": 6.5},
+    "no features of a head": {"d_kv": 0},
+    "no features inside": {"d_ff": 0},
+    "no blocks": {"num_layers": 0},
+    "no decoder": {"num_decoder_layers": 0},
+    "no heads": {"num_heads": 0},
+    "buckets that do not halve twice": {"relative_attention_num_buckets": 6},
+    "nothing to widen": {"relative_attention_max_distance": 4},
+    "dropout": {"dropout_rate": 1.5},
+    "eps below 0": {"layer_norm_epsilon": -1e-6},
+    "factor": {"initializer_factor": "one"},
+    "unknown activation": {"feed_forward_proj": "swiglu"},
+    "gated twice": {"feed_forward_proj": "gated-gated-relu"},
+    "tied a word": {"tie_word_embeddings": "yes"},
+    "scaled a word": {"scale_decoder_outputs": "yes"},
+    "padding below 0": {"pad_token_id": -1},
+    "start below 0": {"decoder_start_token_id": -1},
+}
 REFUSALS = [
     Refusal(f"T5Config: {what}", partial(Config, **{**SMALL, **wrong}), "T5Config")
-    for what, wrong in {
-        "no tokens": {"vocab_size": 0},
-        "half a feature": {"d_model": 6.5},
-        "no features of a head": {"d_kv": 0},
-        "no features inside": {"d_ff": 0},
-        "no blocks": {"num_layers": 0},
-        "no decoder": {"num_decoder_layers": 0},
-        "no heads": {"num_heads": 0},
-        "buckets that do not halve twice": {"relative_attention_num_buckets": 6},
-        "nothing to widen": {"relative_attention_max_distance": 4},
-        "dropout": {"dropout_rate": 1.5},
-        "eps below 0": {"layer_norm_epsilon": -1e-6},
-        "factor": {"initializer_factor": "one"},
-        "unknown activation": {"feed_forward_proj": "swiglu"},
-        "gated twice": {"feed_forward_proj": "gated-gated-relu"},
-        "tied a word": {"tie_word_embeddings": "yes"},
-        "scaled a word": {"scale_decoder_outputs": "yes"},
-        "padding below 0": {"pad_token_id": -1},
-        "start below 0": {"decoder_start_token_id": -1},
-    }.items()
+    for what, wrong in WRONG.items()
 ]
 REFUSALS += [
     Refusal("T5: list of tokens", called(input_ids=IDS.tolist()), "T5"),
