@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from parity_tests.catalog.recurrent import scales, start_of, torch_start_of
 from parity_tests.harness.draw import Array, Draw
 from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Refusal, const
 from scratch import nn
@@ -343,6 +344,10 @@ def asked(
     return make
 
 
+STARTS: list[tuple[str, tuple[int, ...], dict[str, Any], str]] = [
+    ("MultiheadAttention", (6, 2), {"add_bias_kv": True}, "torch's Xavier start"),
+]
+
 ENTRIES: list[Entry] = [
     Op(
         "scaled_dot_product_attention",
@@ -415,12 +420,14 @@ ENTRIES: list[Entry] = [
         torch_heads,
         source=VASWANI + ", section 3.2.2",
         cases=FORWARD_CASES,
+        entries=2,
     ),
     Layer(
         "MultiheadAttention",
         nn.MultiheadAttention,
         torch.nn.MultiheadAttention,
         source=VASWANI + ", section 3.2.2",
+        entries=4,
         steps=False,  # softmax does not see b_k: Adam makes steps of rounding
         cases=(
             Case("defaults", asked(), Call(EMBED, HEADS)),
@@ -459,6 +466,7 @@ ENTRIES: list[Entry] = [
         ScratchSelfAttention,
         TorchSelfAttention,
         source=VASWANI + ", section 3.2.3",
+        entries=4,
         cases=(
             Case("weights", asked(arguments=1), Call(EMBED, HEADS, bias=False)),
             Case(
@@ -474,6 +482,7 @@ ENTRIES: list[Entry] = [
         ScratchMemoryAttention,
         TorchMemoryAttention,
         source=VASWANI + ", section 3.2.3",
+        entries=4,
         cases=(
             Case("weights", asked(arguments=2), Call(EMBED, HEADS, bias=False)),
             Case(
@@ -483,6 +492,17 @@ ENTRIES: list[Entry] = [
             ),
         ),
     ),
+]
+ENTRIES += [
+    Op(
+        f"{layer} start",
+        start_of(layer, *sizes, **options),
+        torch_start_of(layer, *sizes, **options),
+        (Case("seed 0", partial(scales, layer, sizes, options)),),
+        source,
+        entries=4,
+    )
+    for layer, sizes, options, source in STARTS
 ]
 
 Q, K, V = np.full((2, 6, 4, 5), 0.1), np.full((2, 2, 3, 5), 0.2), np.full((2, 2, 3, 7), 0.3)

@@ -293,23 +293,25 @@ def saturated(d: Draw) -> Call:
     return Call(d.normal(5, 2, 3, scale=300.0))
 
 
-def start_of(layer: str, **options: Any) -> Callable[[Array], tuple[Array, Backward]]:
+def start_of(layer: str, *sizes: int, **options: Any) -> Callable[[Array], tuple[Array, Backward]]:
     """The parameters that a seed starts from, scaled."""
 
     def start(scale: Array) -> tuple[Array, Backward]:
-        module = getattr(nn, layer)(3, 4, **options, dtype=scale.dtype, generator=Generator(0))
+        module = getattr(nn, layer)(*sizes, **options, dtype=scale.dtype, generator=Generator(0))
         flat = np.concatenate([p.data.ravel() for p in module.parameters()])
         return flat * scale, lambda dy: dy * flat
 
     return start
 
 
-def torch_start_of(layer: str, **options: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+def torch_start_of(
+    layer: str, *sizes: int, **options: Any
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """The same in torch."""
 
     def start(scale: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(0)
-        module = getattr(torch.nn, layer)(3, 4, **options, dtype=scale.dtype)
+        module = getattr(torch.nn, layer)(*sizes, **options, dtype=scale.dtype)
         flat = torch.cat([p.detach().ravel() for p in module.parameters()])
         return flat.to(scale.device) * scale
 
@@ -327,9 +329,9 @@ STARTS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def scales(layer: str, options: dict[str, Any], d: Draw) -> Call:
+def scales(layer: str, sizes: tuple[int, ...], options: dict[str, Any], d: Draw) -> Call:
     """One for each number that a layer starts from."""
-    return Call(d.normal(sum(p.size for p in getattr(nn, layer)(3, 4, **options).parameters())))
+    return Call(d.normal(sum(p.size for p in getattr(nn, layer)(*sizes, **options).parameters())))
 
 
 def chunks(cell: bool, d: Draw) -> Call:
@@ -557,12 +559,12 @@ ENTRIES = [
     *(
         Op(
             f"{layer} start",
-            start_of(layer, **options),
-            torch_start_of(layer, **options),
+            start_of(layer, 3, 4, **options),
+            torch_start_of(layer, 3, 4, **options),
             (
                 Case(
                     "seed 0",
-                    partial(scales, layer, options),
+                    partial(scales, layer, (3, 4), options),
                 ),
             ),
             "torch's uniform start",

@@ -161,7 +161,7 @@ def check_op(
             if twin.is_floating(twin.named_arguments(entry.scratch, inputs)[name])
             and name not in names
         ]
-        results.append(_finite_differences(entry.scratch, inputs, constant))
+        results.append(_finite_differences(entry.scratch, inputs, constant, entry.entries))
     return results
 
 
@@ -475,7 +475,7 @@ def _equal(what: str, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> Compari
 
 
 def _finite_differences(
-    function: Any, inputs: Call, constant: list[str], entries: int | str = "auto"
+    function: Any, inputs: Call, constant: list[str], entries: int | str
 ) -> Comparison:
     options: Any = {"constant": tuple(constant), "entries": entries}
     report = gradcheck(function, *inputs.args, **options, **inputs.kwargs)

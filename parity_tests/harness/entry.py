@@ -70,7 +70,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Op:
-    """A function twin: `scratch` returns (y, backward), `torch` returns y."""
+    """A function twin: `scratch` returns (y, backward), `torch` returns y.
+
+    `entries` is what a `Layer` has of that name.
+    """
 
     name: str
     scratch: Callable[..., Any]
@@ -79,6 +82,7 @@ class Op:
     source: str
     c: float = 64
     kind: str = "op"
+    entries: int | str = "auto"
 
 
 @dataclass(frozen=True)

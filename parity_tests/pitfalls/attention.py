@@ -7,9 +7,11 @@ import numpy as np
 
 from parity_tests.pitfalls.entry import Pitfall
 from parity_tests.pitfalls.loss import mutant
+from scratch import nn
 from scratch.check import Array
 from scratch.nn import functional as F
 from scratch.nn.op import Backward
+from scratch.random import Generator
 
 Parts = tuple[Any, Backward]
 attend = F.scaled_dot_product_attention
@@ -262,6 +264,17 @@ def weights_before_dropout(**a: Any) -> Parts:
     return (y, p), back
 
 
+def three_starts(scale: Array) -> Parts:
+    """Xavier's bound of W_q, W_k, W_v each."""
+    module = nn.MultiheadAttention(
+        6, 2, add_bias_kv=True, dtype=scale.dtype, generator=Generator(0)
+    )
+    packed = module.in_proj_weight
+    flat = [p.data.ravel() * (2**0.5 if p is packed else 1) for p in module.parameters()]
+    start = np.concatenate(flat)
+    return start * scale, lambda dy: dy * start
+
+
 PITFALLS = [
     Pitfall(
         "attention: True is blocked",
@@ -382,5 +395,12 @@ PITFALLS = [
         entry="multi_head_attention_forward",
         difference="need_weights=True: NaN; need_weights=False: 0",
         mutant=empty_queries_are_zero,
+    ),
+    Pitfall(
+        "multi-head attention: Xavier of three matrices",
+        entry="MultiheadAttention start",
+        difference="the packed (3E, E) is one matrix: sqrt(6 / 4E); Vaswani et al., Keras: three "
+        "(E, E), sqrt(6 / 2E)",
+        mutant=three_starts,
     ),
 ]
