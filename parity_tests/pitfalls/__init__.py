@@ -20,6 +20,7 @@ from parity_tests.pitfalls import (
     models_sessions,
     models_t5,
     models_tagging,
+    models_transformer,
     norm,
     optim,
     optim_elementwise,
@@ -67,5 +68,6 @@ FAMILIES = (
     models_recurrent,
     models_seq2seq,
     models_t5,
+    models_transformer,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

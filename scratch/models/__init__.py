@@ -23,5 +23,6 @@ from scratch.models.t5 import T5 as T5
 from scratch.models.t5 import T5Config as T5Config
 from scratch.models.tcn import TCN as TCN
 from scratch.models.tcn import TemporalConvNet as TemporalConvNet
+from scratch.models.transformer import Transformer as Transformer
 from scratch.models.unet import UNet as UNet
 from scratch.models.vgg import VGG as VGG

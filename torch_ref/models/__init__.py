@@ -23,5 +23,6 @@ from torch_ref.models.t5 import T5 as T5
 from torch_ref.models.t5 import T5Config as T5Config
 from torch_ref.models.tcn import TCN as TCN
 from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
+from torch_ref.models.transformer import Transformer as Transformer
 from torch_ref.models.unet import UNet as UNet
 from torch_ref.models.vgg import VGG as VGG
