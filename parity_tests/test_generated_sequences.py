@@ -16,11 +16,17 @@ from parity_tests.catalog import models_seq2seq, models_sessions, positions
 from parity_tests.harness.check import check_op
 from parity_tests.harness.draw import Draw
 from parity_tests.harness.entry import Call, Case, Op, const
+from scratch.nn import functional as F
 
 Drawn = Callable[[Any], Callable[[Draw], Call]]  # sizes and options first, the numbers after
 
 FAMILIES = (attentions, positions, models_seq2seq, models_sessions)
-OPS = {e.name: e for family in FAMILIES for e in family.ENTRIES if isinstance(e, Op)}
+OPS = {
+    e.name: e
+    for family in FAMILIES
+    for e in family.ENTRIES
+    if isinstance(e, Op) and hasattr(F, e.name)
+}
 SIZE = st.integers(1, 5)
 FLAG = st.booleans()
 REDUCTION = st.sampled_from(["none", "mean", "sum"])
@@ -68,6 +74,31 @@ def dot_product(draw: Any) -> Callable[[Draw], Call]:
             options["attn_mask"] = d.array(np.where(kept, d.normal(*kept.shape), -np.inf))
         keys = d.normal(rows, own, s, e), d.normal(b, own, s, m)
         return Call(d.normal(b, heads, t, e), *keys, **options)
+
+    return numbers
+
+
+def several_heads(draw: Any) -> Callable[[Draw], Call]:
+    """Every option at once."""
+    batch, queries, keys = lengths = draw(SIZE), draw(SIZE), draw(SIZE)
+    heads, batched = draw(st.sampled_from([1, 2, 3, 6])), draw(FLAG)
+    rows = batch if batched else 1
+    names = ("bias", "kv", "zeros", "batch_first", "need_weights", "average_attn_weights")
+    options: dict[str, Any] = {name: draw(FLAG) for name in names}
+    options["sizes"] = draw(st.sampled_from([None, (4, 3)]))
+    if draw(FLAG):
+        options["key_padding_mask"] = some(draw, *([batch] if batched else []), keys)
+    kind = draw(st.sampled_from(["none", "bool", "float"]))
+    blocked = some(draw, *draw(st.sampled_from([(), (rows * heads,)])), queries, keys)
+
+    def numbers(d: Draw) -> Call:
+        mask = {
+            "none": None,
+            "bool": blocked,
+            "float": d.array(np.where(blocked, -np.inf, d.normal(*blocked.shape))),
+        }[kind]
+        more = {"lengths": lengths, "heads": heads, "batched": batched, "attn_mask": mask}
+        return attentions.projected(d, **more, **options)
 
     return numbers
 
@@ -128,6 +159,7 @@ def buckets(draw: Any) -> Callable[[Draw], Call]:
 
 DRAWN: dict[str, Drawn] = {
     "scaled_dot_product_attention": dot_product,
+    "multi_head_attention_forward": several_heads,
     "additive_attention": attention(additive=True),
     "multiplicative_attention": attention(additive=False),
     **{
@@ -147,7 +179,7 @@ DRAWN: dict[str, Drawn] = {
     "relative_position_bias": buckets,
 }
 # p (dp - sum p dp) of a single key is 0, or what rounding leaves of it.
-CANCELS = {"scaled_dot_product_attention": 1.0}
+CANCELS = {"scaled_dot_product_attention": 1.0, "multi_head_attention_forward": 10.0}
 
 
 @pytest.mark.parametrize("name", DRAWN)

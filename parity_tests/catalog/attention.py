@@ -120,16 +120,17 @@ def projected(
     batched: bool = True,
     batch_first: bool = False,
     rate: float = 0.0,
+    lengths: tuple[int, int, int] = (BATCH, QUERIES, KEYS),
     **options: Any,
 ) -> Call:
     """All the arguments of the function; `sizes`: of keys and values, where they differ."""
-    e, (ek, ev) = EMBED, sizes or (EMBED, EMBED)
+    e, (ek, ev), (batch, queries, keys) = EMBED, sizes or (EMBED, EMBED), lengths
 
     def sequence(length: int, size: int) -> Array:
-        axes = (BATCH, length) if batch_first else (length, BATCH)
+        axes = (batch, length) if batch_first else (length, batch)
         return d.normal(*axes, size) if batched else d.normal(length, size)
 
-    inputs = sequence(QUERIES, e), sequence(KEYS, ek), sequence(KEYS, ev)
+    inputs = sequence(queries, e), sequence(keys, ek), sequence(keys, ev)
     weight = None if sizes else d.normal(3 * e, e, scale=0.5)
     if sizes:
         names = ("q_proj_weight", "k_proj_weight", "v_proj_weight")

@@ -58,7 +58,16 @@ CANCELS = {
     "nn.functional.layer_norm": 300.0,  # of one value: v is 0 and eps is 1e-5
     "nn.functional.rms_norm": 1.0,
     # a k p (dp - sum p dp) of keys that have all the weight, dp = dy . v; k and v up to 9
-    "nn.MultiheadAttention": 100.0,
+    **dict.fromkeys(
+        (
+            "nn.MultiheadAttention",
+            "nn.TransformerEncoderLayer",
+            "nn.TransformerDecoderLayer",
+            "nn.TransformerEncoder",
+            "nn.Transformer",
+        ),
+        100.0,
+    ),
     "nn.functional.scaled_dot_product_attention": 100.0,
     "nn.functional.normalize": 100.0,  # (dy - y (y . dy)) / n where y has one entry and n is 0.01
 }
@@ -148,6 +157,19 @@ def _twin_of(value: Any) -> Any:
     if isinstance(value, torch.dtype):
         return {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}.get(
             value, value
+        )
+    if isinstance(value, torch.nn.TransformerEncoderLayer):
+        attention, norm = value.self_attn, value.norm1
+        return scratch.nn.TransformerEncoderLayer(
+            attention.embed_dim,
+            attention.num_heads,
+            value.linear1.out_features,
+            attention.dropout,
+            _twin_of(value.activation),
+            norm.eps,
+            attention.batch_first,
+            value.norm_first,
+            norm.bias is not None,
         )
     if isinstance(value, torch.nn.Module):
         # Modules as arguments (distances) have plain attributes only, named like their arguments.

@@ -159,3 +159,8 @@ from scratch.nn.softmax import Softmin as Softmin
 from scratch.nn.sparse import SparseGradient as SparseGradient
 from scratch.nn.trace import Trace as Trace
 from scratch.nn.trace import trace as trace
+from scratch.nn.transformer import Transformer as Transformer
+from scratch.nn.transformer import TransformerDecoder as TransformerDecoder
+from scratch.nn.transformer import TransformerEncoder as TransformerEncoder
+from scratch.nn.transformer_layer import TransformerDecoderLayer as TransformerDecoderLayer
+from scratch.nn.transformer_layer import TransformerEncoderLayer as TransformerEncoderLayer
