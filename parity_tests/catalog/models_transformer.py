@@ -48,10 +48,13 @@ def single(d: Draw) -> Call:
 
 
 def model(kind: Any, side: Any, d: Draw, **options: Any) -> tuple[Any, list[Any]]:
-    """A model of either package with weights of its own, large enough to matter; two arrays."""
+    """A model of either package, whose last token matters as much as the source; two arrays."""
     call = sized(**options)
     made = kind(*call.args, **call.kwargs).eval()
-    values = {n: d.normal(*v.shape, scale=0.6) for n, v in made.state_dict().items()}
+    values = {}
+    for name, value in made.state_dict().items():
+        scale = 1.0 if "embedding" in name or name == "output.weight" else 0.3
+        values[name] = d.normal(*value.shape, scale=scale) + (".norm" in name)
     if options.get("shared"):
         values |= dict.fromkeys(
             (f"{name}_embedding.weight" for name in ("source", "target")), values["output.weight"]

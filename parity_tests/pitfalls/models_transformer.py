@@ -10,7 +10,6 @@ from scratch.check import Array
 from scratch.models import Transformer
 from scratch.nn import functional as F
 from scratch.nn.op import Backward
-from scratch.nn.transformer_layer import TransformerDecoderLayer
 
 
 class NotScaled(Transformer):
@@ -40,7 +39,7 @@ class SeesWhatComes(Transformer):
         return super().forward(source, source_lengths, target_in)
 
 
-class Unmasked(TransformerDecoderLayer):
+class Unmasked(nn.TransformerDecoderLayer):
     """A decoder layer without a mask of its own."""
 
     def forward(self, tgt: Array, memory: Array, *args: Any, **kwargs: Any) -> Any:
@@ -59,7 +58,7 @@ class CrossSeesPadding(Transformer):
         return super().forward(source, source_lengths, target_in)
 
 
-class LooksEverywhere(TransformerDecoderLayer):
+class LooksEverywhere(nn.TransformerDecoderLayer):
     """A decoder layer that looks at all of the memory."""
 
     def forward(self, tgt: Array, memory: Array, *args: Any, **kwargs: Any) -> Any:

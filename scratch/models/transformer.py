@@ -31,7 +31,6 @@ from scratch.nn import functional as F
 from scratch.nn import init
 from scratch.nn.module import Module
 from scratch.nn.op import Backward
-from scratch.nn.transformer_layer import TransformerDecoderLayer, TransformerEncoderLayer
 from scratch.random import Generator
 
 # Padding (B, S) and, of each layer, k and v of the target so far and those of the memory.
@@ -102,11 +101,11 @@ class Transformer(Module):
             d_model, dropout, generator=draws["generator"]
         )
         self.encoder = nn.ModuleList(
-            TransformerEncoderLayer(*sizes, batch_first=True, **draws)
+            nn.TransformerEncoderLayer(*sizes, batch_first=True, **draws)
             for _ in range(num_encoder_layers)
         )
         self.decoder = nn.ModuleList(
-            TransformerDecoderLayer(*sizes, batch_first=True, **draws)
+            nn.TransformerDecoderLayer(*sizes, batch_first=True, **draws)
             for _ in range(num_decoder_layers)
         )
         self.output = nn.Linear(d_model, target_vocabulary, bias=False, **draws)
@@ -275,7 +274,8 @@ class Transformer(Module):
         y, _ = F.sinusoidal_encoding(e * self.scale, offset=past)
         earlier = np.tri(t, past + t, past, dtype=bool) if t > 1 else None
         seen = None if padding is None else ~padding[:, None, None]
-        held, queries = [], []
+        held: list[tuple[Array, ...]] = []
+        queries = []
         layer: Any
         for layer, (k, v, memory_k, memory_v) in zip(self.decoder, layers, strict=True):
             q, new_k, new_v = _projected(layer.self_attn, y, 0, 3)
