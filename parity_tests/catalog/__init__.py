@@ -22,7 +22,9 @@ from parity_tests.catalog import (
     models_recurrent,
     models_seq2seq,
     models_sessions,
+    models_t5,
     models_tagging,
+    models_transformer,
     norm,
     optim,
     optim_elementwise,
@@ -75,6 +77,8 @@ FAMILIES = (
     models_tagging,
     models_seq2seq,
     models_gpt,
+    models_t5,
+    models_transformer,
 )
 ENTRIES: list[Entry] = [entry for family in FAMILIES for entry in family.ENTRIES]
 REFUSALS: list[Refusal] = [refusal for family in FAMILIES for refusal in family.REFUSALS]

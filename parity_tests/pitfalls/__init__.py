@@ -20,7 +20,9 @@ from parity_tests.pitfalls import (
     models_recurrent,
     models_seq2seq,
     models_sessions,
+    models_t5,
     models_tagging,
+    models_transformer,
     norm,
     optim,
     optim_elementwise,
@@ -71,5 +73,7 @@ FAMILIES = (
     models_recurrent,
     models_seq2seq,
     models_gpt,
+    models_t5,
+    models_transformer,
 )
 PITFALLS: list[Pitfall] = [pitfall for family in FAMILIES for pitfall in family.PITFALLS]

@@ -28,8 +28,11 @@ from scratch.models.resnet import resnet34 as resnet34
 from scratch.models.resnet import resnet50 as resnet50
 from scratch.models.seq2seq import Seq2Seq as Seq2Seq
 from scratch.models.simple_cnn import SimpleCNN as SimpleCNN
+from scratch.models.t5 import T5 as T5
+from scratch.models.t5 import T5Config as T5Config
 from scratch.models.tcn import TCN as TCN
 from scratch.models.tcn import TemporalConvNet as TemporalConvNet
+from scratch.models.transformer import Transformer as Transformer
 from scratch.models.unet import UNet as UNet
 from scratch.models.vgg import VGG as VGG
 from scratch.models.vit import ViT as ViT

@@ -28,8 +28,11 @@ from torch_ref.models.resnet import resnet34 as resnet34
 from torch_ref.models.resnet import resnet50 as resnet50
 from torch_ref.models.seq2seq import Seq2Seq as Seq2Seq
 from torch_ref.models.simple_cnn import SimpleCNN as SimpleCNN
+from torch_ref.models.t5 import T5 as T5
+from torch_ref.models.t5 import T5Config as T5Config
 from torch_ref.models.tcn import TCN as TCN
 from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
+from torch_ref.models.transformer import Transformer as Transformer
 from torch_ref.models.unet import UNet as UNet
 from torch_ref.models.vgg import VGG as VGG
 from torch_ref.models.vit import ViT as ViT
