@@ -182,6 +182,14 @@ def test_the_base_must_be_there(package: Any, tmp_path: Path) -> None:
 
 
 @SIDES
+def test_names_have_the_prefix_or_none_has(package: Any, tmp_path: Path) -> None:
+    public().save_pretrained(tmp_path)
+    rewrite(tmp_path, lambda tensors: tensors | {"ln_f.weight": torch.ones(6)})
+    with pytest.raises((ValueError, RuntimeError), match=r"unexpected ln_f.weight"):
+        read(package, tmp_path)
+
+
+@SIDES
 def test_what_else_a_configuration_says_is_left_out(package: Any, tmp_path: Path) -> None:
     public().save_pretrained(tmp_path)
     path = tmp_path / "config.json"
