@@ -45,6 +45,7 @@ IDS = np.array([[1, 4, 7, 3, 0, 9], [3, 3, 10, 2, 8, 8]])
 RIGHT = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
 LEFT = RIGHT[:, ::-1].copy()
 EOS, PAD = 5, 0
+PADDING: dict[str, dict[str, Any]] = {"GPT2": {}, "Llama": {"pad_token_id": 3}}
 
 
 class Widened:
@@ -284,6 +285,17 @@ def test_padding_is_not_looked_at(kind: str) -> None:
             assert close("logits", logits[1, place], alone[0], c=1000).passed
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_batch(kind: str) -> None:
+    ours, theirs = pair(kind)
+    ids = IDS[:0]
+    logits, back = ours(ids)
+    assert logits.shape == theirs(torch.from_numpy(ids)).shape == (0, 6, 11)
+    back(logits)
+    assert not any(p.grad.any() for p in ours.parameters())
+    assert ours.step(ids)[0].shape == (0, 11)
+
+
 # Starts
 
 
@@ -292,19 +304,23 @@ def test_padding_is_not_looked_at(kind: str) -> None:
 def test_both_start_alike(kind: str, tied: bool) -> None:
     """The same seed, the same weights, as far as both draw normal numbers alike."""
     torch.manual_seed(2)
-    theirs = built(torch_ref, kind, **sizes(kind, tie_word_embeddings=tied))
+    options = sizes(kind, tie_word_embeddings=tied, **PADDING[kind])
+    theirs = built(torch_ref, kind, **options)
     models = scratch.models
-    config = getattr(models, f"{kind}Config")(**sizes(kind, tie_word_embeddings=tied))
+    config = getattr(models, f"{kind}Config")(**options)
     ours = getattr(models, kind)(config, generator=Generator(2))
     for name, value in twin.arrays(theirs.state_dict()).items():
         np.testing.assert_allclose(ours.state_dict()[name], value, atol=1e-6)
+    if kind == "Llama":
+        embedding = ours.model.embed_tokens.weight.data
+        np.testing.assert_array_equal(np.flatnonzero(~embedding.any(1)), [3])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_start_is_transformers(kind: str) -> None:
     """Standard deviations and constants of each parameter, by name."""
-    more = {"GPT2": {"n_embd": 48}, "Llama": {"hidden_size": 48, "pad_token_id": 3}}[kind]
-    options = sizes(kind, **more, initializer_range=0.3)
+    width = {"GPT2": "n_embd", "Llama": "hidden_size"}[kind]
+    options = sizes(kind, **PADDING[kind], **{width: 48}, initializer_range=0.3)
     config = getattr(transformers, f"{kind}Config")(**options)
     expected = getattr(transformers, getattr(scratch.models, kind).architecture)(config)
     state = {name: value.numpy() for name, value in expected.state_dict().items()}

@@ -19,6 +19,7 @@ import torch_ref.models
 from parity_tests.catalog.models_gpt import GPT2, built
 from parity_tests.harness import twin
 from scratch.check import Array
+from scratch.random import Generator
 
 SIDES = pytest.mark.parametrize("package", [scratch, torch_ref], ids=["scratch", "torch_ref"])
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -182,6 +183,14 @@ def test_the_base_must_be_there(package: Any, tmp_path: Path) -> None:
 
 
 @SIDES
+def test_names_have_the_prefix_or_none_has(package: Any, tmp_path: Path) -> None:
+    public().save_pretrained(tmp_path)
+    rewrite(tmp_path, lambda tensors: tensors | {"ln_f.weight": torch.ones(6)})
+    with pytest.raises((ValueError, RuntimeError), match=r"unexpected ln_f.weight"):
+        read(package, tmp_path)
+
+
+@SIDES
 def test_what_else_a_configuration_says_is_left_out(package: Any, tmp_path: Path) -> None:
     public().save_pretrained(tmp_path)
     path = tmp_path / "config.json"
@@ -191,6 +200,21 @@ def test_what_else_a_configuration_says_is_left_out(package: Any, tmp_path: Path
     assert read(package, tmp_path).config == package.models.GPT2Config(
         **GPT2, initializer_range=0.5
     )
+
+
+def test_nothing_is_drawn_for_what_is_read(tmp_path: Path) -> None:
+    """Dropout alone draws, from the generator that is given."""
+    built(scratch, "GPT2", **GPT2).save_pretrained(tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(text.replace('"embd_pdrop": 0.0', '"embd_pdrop": 0.5'))
+    model = read(scratch, tmp_path, generator=(source := Generator(3))).train()
+    assert source.get_state() == Generator(3).get_state()
+    generators = [m.generator for m in model.modules() if hasattr(m, "generator")]
+    assert generators
+    assert all(generator is source for generator in generators)
+    first, _ = model(IDS.numpy())
+    again, _ = read(scratch, tmp_path, generator=Generator(3)).train()(IDS.numpy())
+    np.testing.assert_array_equal(first, again)
 
 
 # What is written

@@ -29,10 +29,12 @@ from scratch.check import Array
 from scratch.models.causal_lm import (
     CausalLM,
     Layer,
+    apart,
     check_ids,
     check_positions,
     remembered,
     seen_by,
+    together,
 )
 from scratch.models.pretrained import Config
 from scratch.nn import functional as F
@@ -172,7 +174,7 @@ class Conv1D(Module):
         y += self.bias.data
 
         def backward(dy: Array) -> Array:
-            drows = dy.reshape(len(x), -1)
+            drows = dy.reshape(-1, self.nf)
             self.weight.accumulate(x.T @ drows)
             self.bias.accumulate(drows.sum(0))
             dx: Array = (drows @ weight.T).reshape(input.shape)
@@ -223,11 +225,12 @@ class GPT2Attention(Module):
     def _heads(self, x: Array) -> tuple[Array, Backward]:
         """q, k, v (3, B, H, T, D / H)."""
         qkv, project_back = self.c_attn(x)
-        parts = qkv.reshape(*x.shape[:2], 3, self.n_head, -1)  # (B, T, 3, H, D / H)
+        batch, length, size = x.shape
+        parts = qkv.reshape(batch, length, 3, self.n_head, size // self.n_head)
 
         def backward(*dqkv: Array) -> Array:
             dparts = np.stack([d.swapaxes(1, 2) for d in dqkv], 2)
-            dx: Array = project_back(dparts.reshape(*x.shape[:2], -1))
+            dx: Array = project_back(dparts.reshape(batch, length, 3 * size))
             return dx
 
         return parts.transpose(2, 0, 3, 1, 4), backward
@@ -246,15 +249,9 @@ class GPT2Attention(Module):
 
     def _merge(self, a: Array) -> tuple[Array, Backward]:
         """From heads (B, H, T, D / H) to what is added to the residual."""
-        batch, _, length, _ = a.shape
-        y, project_back = self.c_proj(a.swapaxes(1, 2).reshape(batch, length, -1))
+        y, project_back = self.c_proj(together(a))
         y, drop_back = self.resid_dropout(y)
-
-        def backward(dy: Array) -> Array:
-            da: Array = project_back(drop_back(dy))
-            return da.reshape(batch, length, self.n_head, -1).swapaxes(1, 2)
-
-        return y, backward
+        return y, lambda dy: apart(project_back(drop_back(dy)), a.shape[3])
 
 
 class GPT2MLP(Module):

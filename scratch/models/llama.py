@@ -30,10 +30,12 @@ from scratch.check import Array
 from scratch.models.causal_lm import (
     CausalLM,
     Layer,
+    apart,
     check_ids,
     check_positions,
     remembered,
     seen_by,
+    together,
 )
 from scratch.models.pretrained import Config
 from scratch.nn import functional as F
@@ -211,24 +213,19 @@ class LlamaAttention(Module):
 
     def _heads(self, x: Array, places: Places) -> tuple[tuple[Array, Array, Array], Backward]:
         """q (B, H, T, E) and k (B, G, T, E), turned; v (B, G, T, E)."""
-        batch, length, _ = x.shape
-        parts, backs = [], []
-        for project in (self.q_proj, self.k_proj, self.v_proj):
-            y, back = project(x)
-            parts.append(y.reshape(batch, length, -1, self.head_dim).swapaxes(1, 2))
-            backs.append(back)
-        (q, turn_q_back), (k, turn_k_back) = (self._turn(part, places) for part in parts[:2])
+        q, q_back = self.q_proj(x)
+        k, k_back = self.k_proj(x)
+        v, v_back = self.v_proj(x)
+        q, k, v = (apart(part, self.head_dim) for part in (q, k, v))
+        q, turn_q_back = self._turn(q, places)
+        k, turn_k_back = self._turn(k, places)
 
         def backward(dq: Array, dk: Array, dv: Array) -> Array:
-            dparts = turn_q_back(dq), turn_k_back(dk), dv
-            dx_q, dx_k, dx_v = (
-                back(d.swapaxes(1, 2).reshape(batch, length, -1))
-                for back, d in zip(backs, dparts, strict=True)
-            )
-            dx: Array = dx_q + dx_k + dx_v
-            return dx
+            dn_q, dn_k = q_back(together(turn_q_back(dq))), k_back(together(turn_k_back(dk)))
+            dn: Array = dn_q + dn_k + v_back(together(dv))
+            return dn
 
-        return (q, k, parts[2]), backward
+        return (q, k, v), backward
 
     def _turn(self, x: Array, places: Places) -> tuple[Array, Backward]:
         start, positions = places
@@ -248,14 +245,8 @@ class LlamaAttention(Module):
 
     def _merge(self, a: Array) -> tuple[Array, Backward]:
         """From heads (B, H, T, E) to what is added to the residual."""
-        batch, heads, length, _ = a.shape
-        y, project_back = self.o_proj(a.swapaxes(1, 2).reshape(batch, length, -1))
-
-        def backward(dy: Array) -> Array:
-            da: Array = project_back(dy)
-            return da.reshape(batch, length, heads, -1).swapaxes(1, 2)
-
-        return y, backward
+        y, project_back = self.o_proj(together(a))
+        return y, lambda dy: apart(project_back(dy), self.head_dim)
 
 
 class LlamaDecoderLayer(Module):

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from scratch import check
 from scratch.check import Array
 from scratch.nn.module import Module
-from scratch.random import Generator
+from scratch.random import Generator, Size, check_generator
 from scratch.training.checkpoint import copy_weights, read_weights, write_beside, write_weights
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -109,10 +109,15 @@ class Pretrained(Module):
                 or names, shapes or types do not fit.
         """
         name = f"{cls.__name__}.from_pretrained"
+        check_generator(name, generator)
+        source = generator or Generator()
         found = cls.config_class.from_dict(read_config(name, directory, cls.config_class))
-        model = cls(config or found, dtype=dtype, generator=generator)
+        model = cls(config or found, dtype=dtype, generator=Undrawn() if strict else source)
         arrays = model._renamed(read_arrays(name, directory), strict)
         copy_weights(name, model, arrays, str(directory))
+        for module in model.modules():
+            if isinstance(getattr(module, "generator", None), Undrawn):
+                vars(module)["generator"] = source
         return model.eval()
 
     def save_pretrained(self, directory: str | Path) -> Path:
@@ -156,6 +161,26 @@ class Pretrained(Module):
             found = {n: a for n, a in found.items() if n in held or n.startswith(base)}
             found = {n: a for n, a in held.items() if not n.startswith(base)} | found
         return found
+
+
+class Undrawn(Generator):
+    """Zeros, for a start that is overwritten: a hundred million normal numbers take their time."""
+
+    def uniform(self, low: float, high: float, size: Size, dtype: DTypeLike = np.float32) -> Array:
+        """As many zeros."""
+        return np.zeros(size, dtype)
+
+    def normal(
+        self,
+        mean: float,
+        std: float,
+        size: Size,
+        dtype: DTypeLike = np.float32,
+        *,
+        contiguous: bool = True,
+    ) -> Array:
+        """As many zeros."""
+        return np.zeros(size, dtype)
 
 
 def read_config(function: str, directory: str | Path, kind: type[Config]) -> dict[str, Any]:
