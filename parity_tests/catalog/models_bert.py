@@ -11,6 +11,8 @@ import torch_ref.models
 from parity_tests.harness.draw import Draw
 from parity_tests.harness.entry import Call, Case, Layer, Refusal, unchecked
 
+# In float32, over 25 draws, the median error of each gradient is torch's within a third; the worst
+# draws of either side have five times the median, more where the norms are over fewer features.
 DEVLIN = "Devlin, Chang, Lee & Toutanova 2019, arXiv:1810.04805"
 DOSOVITSKIY = "Dosovitskiy et al. 2021, arXiv:2010.11929"
 LENGTHS = np.array([7, 3, 5])
@@ -18,19 +20,19 @@ PAD = "the row of the padding index gets no gradient from being read"
 SMALL: dict[str, dict[str, Any]] = {
     "BertConfig": {
         "vocab_size": 11,
-        "hidden_size": 6,
+        "hidden_size": 12,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
-        "intermediate_size": 9,
+        "intermediate_size": 15,
         "max_position_embeddings": 8,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
     },
     "ViTConfig": {
-        "hidden_size": 6,
+        "hidden_size": 12,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
-        "intermediate_size": 9,
+        "intermediate_size": 15,
         "image_size": (4, 6),
         "patch_size": (2, 3),
         "num_channels": 2,
