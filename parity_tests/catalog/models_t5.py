@@ -86,14 +86,14 @@ def encoded(kind: Any, side: Any, d: Draw) -> dict[str, Any]:
 
 
 def stepped(kind: Any, side: Any, d: Draw) -> dict[str, Any]:
-    """Logits of three tokens at once and of four more, one by one, and what is kept of them."""
+    """Logits of three tokens at once, of two, of one and one more, and what is kept of them."""
     found: dict[str, Any] = {}
     for k, options in enumerate(KINDS):
         made = model(kind, side, d, **options)
         source, ids = d.integers(0, 11, 3, 5), d.integers(0, 11, 3, 7)
         for masks in ((), (side.array(SEEN),)):
             cache = made.start(side.array(source), *masks)
-            for start, end in ((0, 3), (3, 4), (4, 5), (5, 6), (6, 7)):
+            for start, end in ((0, 3), (3, 5), (5, 6), (6, 7)):
                 logits, cache = made.step(side.array(ids[:, start:end]), cache)
                 found[f"{k}, {len(masks)}: {end}"] = array(logits)
             for i, kept in enumerate(cache[1]):

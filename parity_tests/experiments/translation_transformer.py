@@ -1,0 +1,208 @@
+"""Translation by attention alone: the Transformer of 2017 on dates, and on strings read backwards.
+
+dates      3RD OF MARCH 1998 -> 1998-03-03, learned from thousands of days, asked about others
+reversal   strings to be written backwards: nothing but positions tells where to look
+maps       where each head of the last layer looked when it wrote each character of a date
+
+The same tasks as in `translation_rnn`, by the paper's training: Adam (0.9, 0.98, 1e-9), Noam's
+schedule, labels smoothed by 0.1. Dropout, of which such data need none, is left out, so that the
+twins take the same steps.
+
+Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3 and 5.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import scratch.models
+import scratch.optim
+import torch_ref.models
+from datasets.split import batch_stream
+from datasets.translation import PAD, Pairs, dates, reversal
+from parity_tests.experiments.outcome import Outcome
+from parity_tests.experiments.style import SCRATCH, TORCH, figure
+from parity_tests.experiments.translation_rnn import (
+    LONG,
+    NAMED,
+    SMALL_LONG,
+    Learned,
+    answered,
+    tensors,
+)
+from parity_tests.experiments.twins import Twins, alike, apart
+from scratch.nn import functional as F
+from scratch.optim.lr_scheduler import noam
+
+SMOOTHING = 0.1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is learned.
+
+    Attributes:
+        n: training pairs.
+        n_test: test pairs.
+        steps: number of batches.
+        batch: pairs in a batch.
+        warmup: steps in which the rate rises.
+        d_model: features of a token.
+        layers: of either stack.
+    """
+
+    n: int
+    n_test: int
+    steps: int
+    batch: int
+    warmup: int
+    d_model: int
+    layers: int
+
+
+DATES = Plan(16_000, 1000, 1200, 64, 300, 128, 2)
+REVERSAL = Plan(16_000, 500, 1200, 64, 300, 128, 2)
+SMALL_DATES = Plan(4000, 200, 250, 32, 100, 48, 1)
+SMALL_REVERSAL = Plan(4000, 200, 250, 32, 100, 48, 1)
+
+
+def models(data: Pairs, plan: Plan, seed: int) -> Twins:
+    """Two models with torch's start at `seed`."""
+    sizes = len(data.source_vocabulary), len(data.target_vocabulary), plan.d_model, 4
+    options: dict[str, Any] = {
+        "num_encoder_layers": plan.layers,
+        "num_decoder_layers": plan.layers,
+        "dim_feedforward": 2 * plan.d_model,
+        "dropout": 0.0,
+        "pad": PAD,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        theirs = torch_ref.models.Transformer(*sizes, **options)
+    return alike(scratch.models.Transformer(*sizes, **options), theirs)
+
+
+def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
+    """Train both on the same batches, the target given up to each character."""
+    pair = models(train, plan, seed)
+    adam: dict[str, Any] = {"lr": 1.0, "betas": (0.9, 0.98), "eps": 1e-9}
+    ours = scratch.optim.Adam(pair.ours.parameters(), **adam)
+    theirs = torch.optim.Adam(pair.theirs.parameters(), **adam)
+    rate = noam(plan.d_model, plan.warmup)
+    schedules = (
+        scratch.optim.lr_scheduler.LambdaLR(ours, rate),
+        torch.optim.lr_scheduler.LambdaLR(theirs, rate),
+    )
+    smoothed: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
+    losses = []
+    for rows in batch_stream(len(train), plan.batch, plan.steps, seed):
+        part = train[rows]
+        arrays = part.source, part.source_lengths, part.target_in
+        logits, model_back = pair.ours(*arrays)
+        flat = logits.reshape(-1, logits.shape[2])
+        loss, loss_back = F.cross_entropy(flat, part.target_out.ravel(), **smoothed)
+        ours.zero_grad()
+        model_back(loss_back().reshape(logits.shape))
+        ours.step()
+
+        logits_t = pair.theirs(*tensors(*arrays)).flatten(0, 1)
+        (out,) = tensors(part.target_out)
+        value = torch.nn.functional.cross_entropy(logits_t, out.flatten(), **smoothed)
+        theirs.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
+        theirs.step()
+        for schedule in schedules:
+            schedule.step()
+        losses.append((float(loss), value.item()))
+    pair.ours.eval()
+    pair.theirs.eval()
+    answers = answered(pair, test)
+    exact = np.array([np.equal(found, test.targets()) for found in answers])
+    return Learned(pair, np.array(losses), answers, exact, test)
+
+
+def smallest(classes: int) -> float:
+    """The loss of a model that is sure: the entropy of its smoothed labels."""
+    other = SMOOTHING / classes
+    right = 1 - SMOOTHING + other
+    return -right * math.log(right) - (classes - 1) * other * math.log(other)
+
+
+def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
+    """Learn dates and reversal.
+
+    Args:
+        out: folder for the figures.
+        small: smaller networks, less of everything.
+        seed: of the data and the start.
+
+    Returns:
+        What was answered exactly, where the decoder looked, with the claims about both.
+    """
+    outcome = Outcome("translation_transformer")
+    plan = SMALL_DATES if small else DATES
+    dated = learned(*dates(plan.n, plan.n_test, seed), plan, seed)
+    plan = SMALL_REVERSAL if small else REVERSAL
+    parts = reversal(plan.n, plan.n_test, *(SMALL_LONG if small else LONG), seed=seed)
+    turned = learned(*parts, plan, seed)
+    least = 0.5 if small else 1.0
+    for name, done in (("dates of unseen days", dated), ("unseen strings, backwards", turned)):
+        outcome.claim(
+            f"{name}: both write at least {least:.0%} without a mistake",
+            f"scratch {done.share[0]:.1%}, torch {done.share[1]:.1%} of {len(done.test)}",
+            min(done.share) >= least,
+        )
+        outcome.numbers[f"{name}: exact"] = done.share
+    early = max(apart(*done.losses[:50].T) for done in (dated, turned))
+    same = sum(a == b for done in (dated, turned) for a, b in zip(*done.answers, strict=True))
+    count = len(dated.test) + len(turned.test)
+    outcome.claim(
+        "both twins take the same steps, in the first 50 up to rounding, and give the same answer "
+        "to each test string",
+        f"losses {early:.0e} apart in 50 steps; {same} of {count} answers the same",
+        early < 1e-10 and same == count,
+    )
+    outcome.numbers["losses apart in 50 steps"] = early
+    paths = [out / f"translation_transformer_{name}.png" for name in ("maps", "learning")]
+    _draw_maps(paths[0], dated)
+    _draw_learning(paths[1], dated, turned)
+    outcome.figures += paths
+    return outcome
+
+
+def _draw_maps(path: Path, done: Learned) -> None:
+    """Where each head of the last layer looked in one date."""
+    test = done.test
+    row = int(np.argmax(test.source_lengths))
+    one = test[np.array([row])]
+    ours: Any = done.twins.ours
+    maps = ours.attention_maps(one.source, one.source_lengths, one.target_in)[-1, 0]
+    (text,), (target,) = one.sources(), one.targets()
+    with figure(path, 2, 2, (12, 7.5)) as (fig, axes):
+        fig.suptitle(f"Where the heads of the last layer look: {text} → {target}")
+        for head, (ax, weights) in enumerate(zip(axes.flat, maps, strict=True)):
+            shown = ax.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            ax.grid(False)
+            ax.set_xticks(range(len(text)), list(text))
+            ax.set_yticks(range(len(target) + 1), [*target, "end"])
+            ax.set(title=f"head {head + 1}", xlabel="source", ylabel="target")
+        fig.colorbar(shown, ax=axes, label="attention weight (scratch)", shrink=0.6)
+
+
+def _draw_learning(path: Path, *runs: Learned) -> None:
+    """Losses of both tasks, above what smoothed labels leave."""
+    with figure(path, 1, 2, (11, 4)) as (_, axes):
+        for ax, done, name in zip(axes, runs, ("Dates", "Reading backwards"), strict=True):
+            least = smallest(len(done.test.target_vocabulary))
+            ax.semilogy(done.losses[:, 1] - least, color=TORCH, lw=3, alpha=0.5, label="torch")
+            ax.semilogy(done.losses[:, 0] - least, color=SCRATCH, lw=1, label="scratch")
+            ax.set(
+                title=f"{name}: {done.share[0]:.1%} of {len(done.test)} exact",
+                xlabel="step",
+                ylabel="loss above the labels' entropy (nats)",
+            )
+            ax.legend()
