@@ -219,8 +219,8 @@ def _functions() -> Iterator[Any]:
 
 
 @strict_warnings()
-def run_module(name: str, dtype: Any, training: bool) -> Tally:
-    """Every sample of one module class: keys, outputs, gradients, buffers."""
+def run_module(name: str, dtype: Any, training: bool, every: int = 1) -> Tally:
+    """Every sample of one module class, or one in so many: keys, outputs, gradients, buffers."""
     info = next(info for info in module_db if info.name == name)
     ours = getattr(scratch.nn, name.split(".")[-1])
     tally = Tally(name)
@@ -232,7 +232,7 @@ def run_module(name: str, dtype: Any, training: bool) -> Tally:
         requires_grad=True,
         training=training,
     )
-    for number, sample in enumerate(samples):
+    for number, sample in list(enumerate(samples))[::every]:
         arguments, forward = sample.constructor_input, sample.forward_input
         init_kwargs = _drop_place(arguments.kwargs)
         init = twin.map_call(
@@ -304,8 +304,8 @@ def run_module_errors(name: str) -> Tally:
 
 
 @strict_warnings()
-def run_function(name: str, dtype: Any) -> Tally:
-    """Every sample of one function, all variants: outputs and gradients."""
+def run_function(name: str, dtype: Any, every: int = 1) -> Tally:
+    """Every sample of one function, or one in so many, all variants: outputs and gradients."""
     function = getattr(F, name.split(".")[-1])
     draws = "generator" in inspect.signature(function).parameters
     tally = Tally(name)
@@ -329,7 +329,7 @@ def run_function(name: str, dtype: Any) -> Tally:
             )
         except RuntimeError:  # a variant for other dtypes (complex)
             continue
-        for sample in samples:
+        for sample in samples[::every]:
             call = Call(sample.input, *sample.args, **sample.kwargs)
             if not masks_agree and twin.named_arguments(function, call).get("dropout_p"):
                 continue  # of attention
