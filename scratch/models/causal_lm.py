@@ -35,7 +35,7 @@ class CausalLM(Pretrained):
     """Base class of decoders: one token after the other, with keys and values kept."""
 
     def step(self, ids: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
-        """Scores of the token that follows, as `scratch.generation` asks for them; no training.
+        """Scores of the token that follows, in evaluation mode: a step of `scratch.generation`.
 
         Args:
             ids: (B, T), the tokens that are not in the cache yet, T >= 1.

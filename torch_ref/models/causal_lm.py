@@ -30,7 +30,7 @@ class CausalLM(Pretrained):
 
     @torch.no_grad()
     def step(self, ids: Tensor, cache: Cache | None = None) -> tuple[Tensor, Cache]:
-        """Scores of the token that follows, as `torch_ref.generation` asks for them; no training.
+        """Scores of the token that follows, in evaluation mode: a step of `torch_ref.generation`.
 
         Args:
             ids: (B, T), the tokens that are not in the cache yet.
