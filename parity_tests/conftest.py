@@ -1,5 +1,7 @@
 """Options of the suite."""
 
+import os
+
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
@@ -8,7 +10,11 @@ from scratch.threads import set_num_threads
 
 
 def pytest_configure() -> None:
-    """One thread on either side: two pools that wait by spinning slow each other down."""
+    """One thread on either side: two pools that wait by spinning slow each other down.
+
+    transformers, which is imported later, never looks for anything on a network.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     set_num_threads(1)
