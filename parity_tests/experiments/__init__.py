@@ -33,6 +33,7 @@ from parity_tests.experiments import (
     shapes,
     tagging,
     translation_rnn,
+    translation_transformer,
     weight_decay,
     xor,
 )
@@ -69,6 +70,7 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "characters": characters.run,
     "positional_encodings": positional_encodings.run,
     "translation_rnn": translation_rnn.run,
+    "translation_transformer": translation_transformer.run,
     "sessions": sessions.run,
     "tagging": tagging.run,
 }
