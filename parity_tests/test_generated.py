@@ -834,7 +834,7 @@ ELSEWHERE = {
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
     "test_generated_sequences": (
         *("scaled_dot_product_attention", "additive_attention", "multiplicative_attention"),
-        *("multihead_attention", "session_loss"),
+        *("multihead_attention", "memory_efficient_attention", "session_loss"),
         *("positional_encoding", "rotary", "alibi", "relative_position"),
     ),
 }

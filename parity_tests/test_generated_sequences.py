@@ -78,6 +78,17 @@ def dot_product(draw: Any) -> Callable[[Draw], Call]:
     return numbers
 
 
+def in_tiles(draw: Any) -> Callable[[Draw], Call]:
+    """Tiles of every size, causal or masked."""
+    b, t, s, e = draw(SIZE), draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(SIZE)
+    size = draw(st.integers(1, 10))
+    causal = draw(FLAG)
+    mask = None if causal else ~some(draw, *draw(st.sampled_from([(t, s), (b, t, s), (1, s)])))
+    return lambda d: Call(
+        *(d.normal(b, n, e) for n in (t, s, s)), mask, is_causal=causal, block_size=size
+    )
+
+
 def several_heads(draw: Any) -> Callable[[Draw], Call]:
     """Every option at once."""
     batch, queries, keys = lengths = draw(SIZE), draw(SIZE), draw(SIZE)
@@ -159,6 +170,7 @@ def buckets(draw: Any) -> Callable[[Draw], Call]:
 
 DRAWN: dict[str, Drawn] = {
     "scaled_dot_product_attention": dot_product,
+    "memory_efficient_attention": in_tiles,
     "multi_head_attention_forward": several_heads,
     "additive_attention": attention(additive=True),
     "multiplicative_attention": attention(additive=False),
@@ -179,7 +191,8 @@ DRAWN: dict[str, Drawn] = {
     "relative_position_bias": buckets,
 }
 # p (dp - sum p dp) of a single key is 0, or what rounding leaves of it.
-CANCELS = {"scaled_dot_product_attention": 1.0, "multi_head_attention_forward": 10.0}
+CANCELS = {"scaled_dot_product_attention": 1.0, "memory_efficient_attention": 1.0}
+CANCELS |= {"multi_head_attention_forward": 10.0}
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -15,11 +15,16 @@ from scratch.nn import functional
 ENGINE = {"device", "dtype", "_stacklevel", "foreach", "fused", "capturable", "differentiable"}
 ENGINE |= {"requires_grad", "_weight", "_freeze"}
 
+# Classes that are built of modules.
+HOLDERS = ("Sequential", "ModuleList", "ModuleDict", "TransformerEncoder", "TransformerDecoder")
+
 
 def parameters(function: Any) -> list[tuple[str, Any]]:
     """Names and defaults of everything that can be given by position, or by keyword in torch."""
     found = inspect.signature(function).parameters.values()
-    return [(p.name, p.default) for p in found if p.name not in ENGINE]
+    kept = [p for p in found if p.name not in ENGINE]
+    # A function by its name: each side has its own.
+    return [(p.name, getattr(p.default, "__name__", p.default)) for p in kept]
 
 
 def twins() -> list[tuple[str, Any, Any]]:
@@ -69,7 +74,7 @@ def test_catalog_covers_both_sides() -> None:
 
     def mistaken(entry: Entry) -> bool:
         own = getattr(torch.nn, entry.name, None) or getattr(torch.optim, entry.name, None)
-        holds_modules = entry.name in ("Sequential", "ModuleList", "ModuleDict")
+        holds_modules = entry.name in HOLDERS
         own = None if holds_modules else own  # their entries build a network with each side's own
         return inspect.isclass(own) and entry.kind != "op" and entry.torch is not own
 

@@ -35,12 +35,14 @@ from parity_tests.catalog import (
     recurrent,
     resize,
     schedules,
+    transformer,
 )
 from parity_tests.harness.entry import Entry, Refusal
 
 FAMILIES = (
     linear,
     attention,
+    transformer,
     conv,
     embedding,
     generation,

@@ -39,6 +39,20 @@ def torch_attention(
     return weights @ value
 
 
+def torch_in_tiles(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+    *,
+    block_size: int = 128,
+) -> torch.Tensor:
+    """Torch's, whose tiles are its own affair."""
+    return torch_attention(query, key, value, attn_mask, 0.0, is_causal, scale)
+
+
 def three(d: Draw, *lead: int, scale: float = 1.0) -> list[Array]:
     """Four queries and six keys of five features, six values of three."""
     sizes = ((4, 5, scale), (6, 5, scale), (6, 3, 1.0))
@@ -75,6 +89,11 @@ def additive(d: Draw, *shape: int) -> Array:
     return d.array(mask)
 
 
+def additive_keys(d: Draw, *shape: int) -> Array:
+    """A floating mask of the keys alone."""
+    return d.array(np.where(bool_mask(d, *shape), d.normal(*shape), -np.inf))
+
+
 def many(d: Draw) -> Call:
     """More scores than are worked on at once."""
     return Call(d.normal(5, 2, 300, 4), d.normal(5, 1, 260, 4), d.normal(2, 260, 4))
@@ -85,6 +104,16 @@ def dropped(d: Draw, rate: float, kind: Any) -> Call:
     mask = d.mask(1 - rate, 2, 3, 4, 6)
     given = mask if kind is bool else const(d.array(mask))
     return Call(*three(d, 2, 3), dropout_p=rate, dropout_mask=given)
+
+
+def tiled(make: Callable[[Draw], Call], block_size: int = 2) -> Callable[[Draw], Call]:
+    """The same call in small tiles."""
+
+    def call(d: Draw) -> Call:
+        given = make(d)
+        return Call(*given.args, **given.kwargs, block_size=block_size)
+
+    return call
 
 
 def masked(mask: Callable[..., Array], *shape: int, **options: Any) -> Callable[[Draw], Call]:
@@ -416,6 +445,52 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Op(
+        "memory_efficient_attention",
+        F.memory_efficient_attention,
+        torch_in_tiles,
+        source="Rabe & Staats 2021, arXiv:2112.05682, section 3",
+        entries=8,
+        cases=(
+            Case("one tile", lambda d: Call(*three(d, 2, 3))),
+            *(
+                Case(f"{name}, tiles of {size}", tiled(make, size), cancels=cancels)
+                for size in (2, 5)
+                for name, cancels, make in (
+                    ("heads", 0.0, lambda d: Call(*three(d, 2, 3))),
+                    ("one sequence", 0.0, lambda d: Call(*three(d))),
+                    ("bool mask", 0.0, masked(bool_mask, 2, 1, 4, 6)),
+                    ("bool mask of all rows", 0.0, masked(bool_mask, 3, 1, 6)),
+                    ("rows that see nothing", 0.0, masked(blocked_rows, 4, 6)),
+                    ("float mask", 0.0, masked(additive, 4, 6)),
+                    ("float mask of each head", 0.0, masked(additive, 1, 3, 4, 6)),
+                    ("float mask of keys", 0.0, masked(additive_keys, 2, 1, 1, 6)),
+                    ("causal", 0.0, lambda d: Call(*square(d, 2, 3), is_causal=True)),
+                    ("causal, more keys", 0.0, lambda d: Call(*three(d, 2), is_causal=True)),
+                    ("scale", 0.0, lambda d: Call(*three(d, 2, 3), scale=-0.3)),
+                    ("large", 8.0, lambda d: Call(*three(d, 2, 3, scale=8.0))),
+                )
+            ),
+            Case(
+                "causal, more queries",
+                tiled(
+                    lambda d: Call(
+                        d.normal(2, 7, 4), *(d.normal(2, 3, 4) for _ in "kv"), None, True
+                    )
+                ),
+            ),
+            Case(
+                "broadcast",
+                tiled(lambda d: Call(d.normal(2, 1, 4, 5), d.normal(3, 6, 5), d.normal(6, 5))),
+            ),
+            Case(
+                "no keys",
+                lambda d: Call(*(d.normal(2, n, 4) for n in (3, 0, 0))),
+                zero=("query", "key", "value"),
+            ),
+            Case("no rows", lambda d: Call(*three(d, 0, 3)), zero=("query", "key", "value")),
+        ),
+    ),
+    Op(
         "multi_head_attention_forward",
         F.multi_head_attention_forward,
         torch_heads,
@@ -507,6 +582,7 @@ ENTRIES += [
 ]
 
 Q, K, V = np.full((2, 6, 4, 5), 0.1), np.full((2, 2, 3, 5), 0.2), np.full((2, 2, 3, 7), 0.3)
+DROPS = ("dropout_p", "dropout_mask", "generator")
 ONE = {"query": Q[:, :2], "key": K, "value": V}
 WRONG: dict[str, dict[str, Any]] = {
     "query of one axis": {"query": Q[0, 0, 0]},
@@ -550,6 +626,17 @@ REFUSALS = [
         "scaled_dot_product_attention",
     )
     for what, wrong in WRONG.items()
+]
+REFUSALS += [
+    Refusal(
+        f"memory_efficient_attention: {what}",
+        partial(F.memory_efficient_attention, **{**ONE, **wrong}),
+        "memory_efficient_attention",
+    )
+    for what, wrong in (
+        *((k, w) for k, w in WRONG.items() if not {"enable_gqa", *DROPS} & w.keys()),
+        ("block_size", {"block_size": 0}),
+    )
 ]
 FORWARD = F.multi_head_attention_forward
 X, MEMORY = np.full((4, 3, 6), 0.1), np.full((5, 3, 6), 0.2)

@@ -155,12 +155,7 @@ def check_op(
     results += _compare_arrays("non-contiguous: output", view_output, output, c)
     results += _compare_arrays("non-contiguous: gradients", view_gradients, gradients, c)
     if dtype == np.float64 and not case.surrogate:
-        constant = [
-            name
-            for name in twin.named_arguments(entry.scratch, inputs)
-            if twin.is_floating(twin.named_arguments(entry.scratch, inputs)[name])
-            and name not in names
-        ]
+        constant = _constants(entry.scratch, inputs, names)
         results.append(_finite_differences(entry.scratch, inputs, constant, entry.entries))
     return results
 
@@ -240,7 +235,8 @@ def check_layer(
     ours.zero_grad()
     if dtype == np.float64:
         if not case.surrogate and entry.entries is not None:
-            results.append(_finite_differences(ours, inputs, [], entry.entries))
+            constant = _constants(ours.forward, inputs, names)
+            results.append(_finite_differences(ours, inputs, constant, entry.entries))
         if mode == "train" and entry.steps and parameters:
             results += _ten_steps(entry, case, dtype, device)
     return results
@@ -472,6 +468,12 @@ def _equal(what: str, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> Compari
         for a, b in zip(ours, theirs, strict=True)
     )
     return Comparison(what, 0, 0, note="" if equal else "not the same numbers")
+
+
+def _constants(function: Callable[..., Any], inputs: Call, names: list[str]) -> list[str]:
+    """The floating arguments that are not differentiated."""
+    named = twin.named_arguments(function, inputs)
+    return [name for name in named if twin.is_floating(named[name]) and name not in names]
 
 
 def _finite_differences(

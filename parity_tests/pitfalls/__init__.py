@@ -33,12 +33,14 @@ from parity_tests.pitfalls import (
     recurrent,
     resize,
     schedules,
+    transformer,
 )
 from parity_tests.pitfalls.entry import Pitfall
 
 FAMILIES = (
     linear,
     attention,
+    transformer,
     conv,
     embedding,
     generation,

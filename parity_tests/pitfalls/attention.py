@@ -275,6 +275,27 @@ def three_starts(scale: Array) -> Parts:
     return start * scale, lambda dy: dy * start
 
 
+tiles = F.memory_efficient_attention
+
+
+@mutant(tiles)
+def tiles_without_rescaling(**a: Any) -> Parts:
+    """The mean of the tiles' results, each by its own sum."""
+    keys, size = a["key"].shape[-2], a["block_size"]
+    if a["attn_mask"] is not None or a["is_causal"] or not keys:
+        return tiles(**a)
+    cuts = list(range(size, keys, size))
+    parts = zip(*(np.split(a[name], cuts, -2) for name in ("key", "value")), strict=True)
+    runs = [tiles(**{**a, "key": k, "value": v}) for k, v in parts]
+
+    def backward(dy: Array) -> tuple[Array, ...]:
+        each = [back(dy / len(runs)) for _, back in runs]
+        dk, dv = (np.concatenate([g[i] for g in each], -2) for i in (1, 2))
+        return sum(g[0] for g in each), dk, dv
+
+    return sum(y for y, _ in runs) / len(runs), backward
+
+
 PITFALLS = [
     Pitfall(
         "attention: True is blocked",
@@ -402,5 +423,12 @@ PITFALLS = [
         difference="the packed (3E, E) is one matrix: sqrt(6 / 4E); Vaswani et al., Keras: three "
         "(E, E), sqrt(6 / 2E)",
         mutant=three_starts,
+    ),
+    Pitfall(
+        "memory-efficient attention: tiles without rescaling",
+        entry="memory_efficient_attention",
+        difference="maximum and sum are carried from tile to tile; local attention takes each tile "
+        "for itself",
+        mutant=tiles_without_rescaling,
     ),
 ]

@@ -80,6 +80,9 @@ from scratch.nn.max_pool import max_pool3d as max_pool3d
 from scratch.nn.max_unpool import max_unpool1d as max_unpool1d
 from scratch.nn.max_unpool import max_unpool2d as max_unpool2d
 from scratch.nn.max_unpool import max_unpool3d as max_unpool3d
+from scratch.nn.memory_efficient_attention import (
+    memory_efficient_attention as memory_efficient_attention,
+)
 from scratch.nn.multihead_attention import (
     multi_head_attention_forward as multi_head_attention_forward,
 )
