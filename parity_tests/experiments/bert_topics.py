@@ -336,8 +336,9 @@ def classifiers(directory: Path, fresh: bool, config: dict[str, Any], seed: int)
     if fresh:
         return made
     heads = made.ours.state_dict(), made.theirs.state_dict()
-    mine = ours.from_pretrained(directory / "scratch", config=made.ours.config, strict=False)
-    yours = theirs.from_pretrained(directory / "torch", config=made.theirs.config, strict=False)
+    sides: tuple[Any, Any] = made.ours, made.theirs
+    mine: Any = ours.from_pretrained(directory / "scratch", config=sides[0].config, strict=False)
+    yours: Any = theirs.from_pretrained(directory / "torch", config=sides[1].config, strict=False)
     for model, head in zip((mine, yours), heads, strict=True):
         kept = {n: v for n, v in head.items() if not n.startswith("bert.")}
         model.load_state_dict({**model.state_dict(), **kept})
@@ -383,8 +384,9 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     tuned = []
     with TemporaryDirectory() as folder:
         directory = Path(folder)
-        twins.ours.save_pretrained(directory / "scratch")
-        twins.theirs.save_pretrained(directory / "torch")
+        for name, model in (("scratch", twins.ours), ("torch", twins.theirs)):
+            kept: Any = model
+            kept.save_pretrained(directory / name)
         for rows, passes in zip((few, np.arange(len(train.topics))), size.passes, strict=True):
             if passes:
                 examples = train.take(rows)

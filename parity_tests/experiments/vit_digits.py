@@ -35,6 +35,7 @@ from parity_tests.harness.draw import Array
 from parity_tests.harness.threads import equal_threads
 from scratch.models.encoder_parts import SelfAttention
 from scratch.nn import functional as F
+from scratch.nn.scaled_dot_product_attention import apart
 from scratch.training import train
 
 SPLIT, SIDE, PATCH = 0, 8, 2
@@ -140,7 +141,7 @@ def attention_of(model: Any, x: Array) -> Array:
     found: list[Array] = []
 
     def look(module: Any, args: tuple[Any, ...], output: Any) -> None:
-        q, k = (module.split(f(args[0])[0]) for f in (module.query, module.key))
+        q, k = (apart(f(args[0])[0], module.head_size) for f in (module.query, module.key))
         scores = q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3])
         found.append(F.softmax(scores, -1)[0])
 

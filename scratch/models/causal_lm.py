@@ -144,15 +144,3 @@ def remembered(past: Layer | None, k: Array, v: Array) -> Layer:
     if past is None:
         return k, v
     return np.concatenate([past[0], k], 2), np.concatenate([past[1], v], 2)
-
-
-def apart(x: Array, size: int) -> Array:
-    """From (B, T, H E) to heads (B, H, T, E) of that size."""
-    batch, length, width = x.shape
-    return x.reshape(batch, length, width // size, size).swapaxes(1, 2)
-
-
-def together(heads: Array) -> Array:
-    """From heads (B, H, T, E) to (B, T, H E)."""
-    batch, number, length, size = heads.shape
-    return heads.swapaxes(1, 2).reshape(batch, length, number * size)

@@ -21,6 +21,7 @@ from scratch.nn import functional as F
 from scratch.nn import init
 from scratch.nn.module import Module
 from scratch.nn.op import Backward
+from scratch.nn.scaled_dot_product_attention import apart, together
 from scratch.random import Generator
 
 ACTIVATIONS: dict[str, Callable[[], Module]] = {
@@ -114,7 +115,7 @@ class SelfAttention(Module):
         generator: Generator | None = None,
     ) -> None:
         size = config.hidden_size
-        self.num_heads = config.num_attention_heads
+        self.head_size = size // config.num_attention_heads
         self.query = nn.Linear(size, size, bias, dtype=dtype, generator=generator)
         self.key = nn.Linear(size, size, bias, dtype=dtype, generator=generator)
         self.value = nn.Linear(size, size, bias, dtype=dtype, generator=generator)
@@ -125,26 +126,17 @@ class SelfAttention(Module):
         q, query_back = self.query(hidden)
         k, key_back = self.key(hidden)
         v, value_back = self.value(hidden)
-        q, k, v = self.split(q), self.split(k), self.split(v)
+        q, k, v = (apart(x, self.head_size) for x in (q, k, v))
         rate, draws = self.dropout.p if self.training else 0.0, self.dropout.generator
         y, attention_back = F.scaled_dot_product_attention(q, k, v, mask, rate, generator=draws)
 
         def backward(dy: Array) -> Array:
-            dq, dk, dv = (merged(d) for d in attention_back(self.split(dy)))
+            dq, dk, dv = map(together, attention_back(apart(dy, self.head_size)))
             dhidden: Array = query_back(dq) + key_back(dk)
             dhidden += value_back(dv)
             return dhidden
 
-        return merged(y), backward
-
-    def split(self, x: Array) -> Array:
-        """(B, T, D) as (B, H, T, D / H)."""
-        return x.reshape(*x.shape[:2], self.num_heads, -1).swapaxes(1, 2)
-
-
-def merged(x: Array) -> Array:
-    """(B, H, T, D / H) as (B, T, D)."""
-    return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
+        return together(y), backward
 
 
 class Intermediate(Module):

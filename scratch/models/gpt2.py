@@ -29,18 +29,17 @@ from scratch.check import Array
 from scratch.models.causal_lm import (
     CausalLM,
     Layer,
-    apart,
     check_ids,
     check_positions,
     remembered,
     seen_by,
-    together,
 )
 from scratch.models.pretrained import Config
 from scratch.nn import functional as F
 from scratch.nn import init
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward, unbroadcast
+from scratch.nn.scaled_dot_product_attention import apart, together
 from scratch.random import Generator
 
 

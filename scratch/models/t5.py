@@ -33,6 +33,7 @@ from scratch.nn.gated_feed_forward import GATES
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, unbroadcast
 from scratch.nn.relative_position import check_buckets
+from scratch.nn.scaled_dot_product_attention import apart, together
 from scratch.random import Generator
 
 # Hugging Face's names of activations; 'gated-gelu' is an old name of 'gated-gelu_new'.
@@ -145,7 +146,7 @@ class Attention(Module):
     """
 
     def __init__(self, config: T5Config, bidirectional: bool | None, options: Any) -> None:
-        self.heads, self.p = config.num_heads, config.dropout_rate
+        self.size, self.p = config.d_kv, config.dropout_rate
         self.generator = options["generator"]
         inner = config.num_heads * config.d_kv
         self.q = nn.Linear(config.d_model, inner, False, **options)
@@ -177,11 +178,11 @@ class Attention(Module):
         v, v_back = self.v(source)
 
         def backward(dk: Array, dv: Array) -> Array:
-            dsource: Array = k_back(_merged(dk))
-            dsource += v_back(_merged(dv))
+            dsource: Array = k_back(together(dk))
+            dsource += v_back(together(dv))
             return dsource
 
-        return (_parted(k, self.heads), _parted(v, self.heads)), backward
+        return (apart(k, self.size), apart(v, self.size)), backward
 
     def forward(
         self, x: Array, k: Array, v: Array, mask: Array | None = None
@@ -189,7 +190,7 @@ class Attention(Module):
         """o of softmax(q k^T + mask) v; backward: dy -> dx, dk, dv, and dmask of a floating one."""
         q, q_back = self.q(x)
         a, attention_back = F.scaled_dot_product_attention(
-            _parted(q, self.heads),
+            apart(q, self.size),
             k,
             v,
             mask,
@@ -197,25 +198,13 @@ class Attention(Module):
             scale=1.0,
             generator=self.generator,
         )
-        y, o_back = self.o(_merged(a))
+        y, o_back = self.o(together(a))
 
         def backward(dy: Array) -> tuple[Array, ...]:
-            dq, *others = attention_back(_parted(o_back(dy), self.heads))
-            return q_back(_merged(dq)), *others
+            dq, *others = attention_back(apart(o_back(dy), self.size))
+            return q_back(together(dq)), *others
 
         return y, backward
-
-
-def _parted(x: Array, heads: int) -> Array:
-    """The features (B, T, H d) by head (B, H, T, d)."""
-    batch, length, inner = x.shape
-    return x.reshape(batch, length, heads, inner // heads).swapaxes(1, 2)
-
-
-def _merged(x: Array) -> Array:
-    """The way back."""
-    batch, heads, length, size = x.shape
-    return x.swapaxes(1, 2).reshape(batch, length, heads * size)
 
 
 class SelfAttention(Module):

@@ -31,6 +31,7 @@ from scratch.nn import functional as F
 from scratch.nn import init
 from scratch.nn.module import Module
 from scratch.nn.op import Backward
+from scratch.nn.scaled_dot_product_attention import together
 from scratch.random import Generator
 
 # Padding (B, S) and, of each layer, k and v of the target so far and those of the memory.
@@ -340,8 +341,7 @@ def _projected(attention: Any, x: Array, first: int, last: int) -> list[Array]:
 def _attended(attention: Any, q: Array, k: Array, v: Array, seen: Array | None) -> Array:
     """What q finds, (B, T, D)."""
     a, _ = F.scaled_dot_product_attention(q, k, v, seen)
-    joined = a.swapaxes(1, 2).reshape(len(a), a.shape[2], -1)
-    y: Array = attention.out_proj(joined)[0]
+    y: Array = attention.out_proj(together(a))[0]
     return y
 
 

@@ -187,6 +187,18 @@ def summed(d: Array, lead: tuple[int, ...], shape: tuple[int, ...]) -> Array:
     return unbroadcast(d, shape)
 
 
+def apart(x: Array, size: int) -> Array:
+    """From (B, T, H E) to heads (B, H, T, E) of that size."""
+    batch, length, width = x.shape
+    return x.reshape(batch, length, width // size, size).swapaxes(1, 2)
+
+
+def together(heads: Array) -> Array:
+    """From heads (B, H, T, E) to (B, T, H E)."""
+    batch, number, length, size = heads.shape
+    return heads.swapaxes(1, 2).reshape(batch, length, number * size)
+
+
 def checked(
     name: str, query: object, key: object, value: object, enable_gqa: object
 ) -> tuple[Array, Array, Array, tuple[int, ...]]:
