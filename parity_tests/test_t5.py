@@ -193,16 +193,21 @@ def test_a_head_of_its_own_is_kept(tmp_path: Path) -> None:
     )
 
 
-def test_tied_and_not_scaled(tmp_path: Path) -> None:
-    """What theirs makes of tie_word_embeddings=False without a file."""
+@pytest.mark.parametrize("says", [True, False])
+def test_tied_and_not_scaled(says: bool, tmp_path: Path) -> None:
+    """What theirs makes of tie_word_embeddings=False without a head, and writes as True."""
     theirs = saved(tmp_path, "T5 1.1", head=False)
     content = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**content, "tie_word_embeddings": True}))
+    (tmp_path / "config.json").write_text(json.dumps({**content, "tie_word_embeddings": says}))
     arrays = batch()
-    expected = theirs(**{n: torch.from_numpy(a) for n, a in arrays.items()}).logits
+    tensors = {n: torch.from_numpy(a) for n, a in arrays.items()}
     ours = scratch.models.T5.from_pretrained(tmp_path, dtype=np.float64)
-    assert ours.lm_head.weight is ours.shared.weight and not ours.config.scale_decoder_outputs
-    same("logits", ours(**arrays)[0], expected)
+    twin = torch_ref.models.T5.from_pretrained(tmp_path, dtype=torch.float64)
+    for model in (ours, twin):
+        assert model.lm_head.weight is model.shared.weight
+        assert model.config.tie_word_embeddings and not model.config.scale_decoder_outputs
+    same("logits", ours(**arrays)[0], theirs(**tensors).logits)
+    same("logits", twin(**tensors).detach().numpy(), theirs(**tensors).logits)
 
 
 # Decoding

@@ -63,8 +63,8 @@ class Plan:
     layers: int
 
 
-DATES = Plan(16_000, 1000, 2500, 64, 200, 128, 2)
-REVERSAL = Plan(16_000, 500, 2500, 64, 200, 128, 2)
+DATES = Plan(16_000, 1000, 4000, 64, 200, 128, 2)
+REVERSAL = Plan(16_000, 500, 4000, 64, 200, 128, 2)
 SMALL_DATES = Plan(4000, 200, 220, 32, 100, 48, 1)
 SMALL_REVERSAL = Plan(4000, 200, 170, 32, 100, 48, 1)
 

@@ -566,7 +566,10 @@ class T5(Pretrained):
         return _seen("attention_mask", attention_mask, input_ids), blocks
 
     def step(self, ids: Array, cache: Cache) -> tuple[Array, Cache]:
-        """Logits (R, V) after some more tokens (R, t), as `scratch.generation` asks for them."""
+        """Logits (R, V) after some more tokens (R, t), as `scratch.generation` asks for them.
+
+        In training mode it drops as a forward does: `eval()` comes first.
+        """
         check.shape("T5.step", "ids", _tokens("ids", ids), (len(cache[1][0][0]), "t"))
         x, cache = self.decoder.step(ids, cache)
         return self._head(x[:, -1])[0], cache
@@ -597,13 +600,17 @@ class T5(Pretrained):
         return logits, lambda dlogits: head_back(dlogits) * scale
 
     def _renamed(self, arrays: Any, strict: bool) -> dict[str, Array]:
-        """Untied if the file's head is another array than its embedding."""
+        """The head is one with the embedding or not as in the file, whatever its config says."""
         found = super()._renamed(arrays, strict)
-        head, shared = found.get("lm_head.weight"), found.get("shared.weight")
-        differ = head is not None and shared is not None and not np.array_equal(head, shared)
-        if self.config.tie_word_embeddings and differ:
+        shared = found.get("shared.weight")
+        if shared is None:
+            return found
+        tied = np.array_equal(found.setdefault("lm_head.weight", shared), shared)
+        if tied and not self.config.tie_word_embeddings:
+            self.lm_head.weight = self.shared.weight
+        elif not tied and self.config.tie_word_embeddings:
             self.lm_head.weight = nn.Parameter(np.empty_like(self.shared.weight.data))
-            self.config = replace(self.config, tie_word_embeddings=False)
+        self.config = replace(self.config, tie_word_embeddings=tied)
         return found
 
 

@@ -400,13 +400,17 @@ class T5(Pretrained):
         return logits
 
     def _renamed(self, tensors: Mapping[str, Tensor], strict: bool) -> dict[str, Tensor]:
-        """Untied if the file's head is another tensor than its embedding."""
+        """The head is one with the embedding or not as in the file, whatever its config says."""
         found = super()._renamed(tensors, strict)
-        head, shared = found.get("lm_head.weight"), found.get("shared.weight")
-        differ = head is not None and shared is not None and not torch.equal(head, shared)
-        if self.config.tie_word_embeddings and differ:
+        shared = found.get("shared.weight")
+        if shared is None:
+            return found
+        tied = torch.equal(found.setdefault("lm_head.weight", shared), shared)
+        if tied and not self.config.tie_word_embeddings:
+            self.lm_head.weight = self.shared.weight
+        elif not tied and self.config.tie_word_embeddings:
             self.lm_head.weight = nn.Parameter(torch.empty_like(self.shared.weight))
-            self.config = replace(self.config, tie_word_embeddings=False)
+        self.config = replace(self.config, tie_word_embeddings=tied)
         return found
 
 
