@@ -81,3 +81,32 @@ def test_a_checkpoint_of_torchs_loads(tmp_path: Path, monkeypatch: pytest.Monkey
     with torch.no_grad():
         expected = theirs(torch.from_numpy(images)).numpy()
     assert np.max(np.abs(scope["logits"] - expected)) < 1e-4 * np.max(np.abs(expected))
+
+
+def test_a_checkpoint_directory_goes_on_from_a_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script as it stands, on random weights in the published folder's layout."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "vocab_size": 50,
+        "n_positions": 60,
+        "n_embd": 16,
+        "n_layer": 2,
+        "n_head": 2,
+    }
+    theirs: Any = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=None))
+    theirs.eval()
+    theirs.save_pretrained("gpt2")
+    scope: dict[str, Any] = {"prompt": np.array([[3, 1, 4]])}
+    script = next(block for block in blocks("python") if "from_pretrained" in block)
+    exec(compile(script, "README.md", "exec"), scope)
+    prompt = torch.from_numpy(scope["prompt"])
+    options: dict[str, Any] = {"max_new_tokens": 50, "do_sample": False, "pad_token_id": 0}
+    expected: Any = theirs.generate(
+        inputs=prompt, attention_mask=torch.ones_like(prompt), **options
+    )
+    assert np.array_equal(scope["ids"], expected.numpy())

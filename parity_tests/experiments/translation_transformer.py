@@ -5,8 +5,9 @@ reversal   strings to be written backwards: nothing but positions tells where to
 maps       where each head of the last layer looked when it wrote each character of a date
 
 The same tasks as in `translation_rnn`, by the paper's training: Adam (0.9, 0.98, 1e-9), Noam's
-schedule, labels smoothed by 0.1. Dropout, of which such data need none, is left out, so that the
-twins take the same steps.
+schedule, labels smoothed by 0.1. Dropout, of which such data need none, is left out. The paper
+averages its last checkpoints; here the weights' moving average answers, without which the last steps'
+noise costs the exactness. At full size all is float32.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3 and 5.
 """
@@ -52,6 +53,8 @@ class Plan:
         warmup: steps in which the rate rises.
         d_model: features of a token.
         layers: of either stack.
+        dtype: of all numbers.
+        average: share that the moving average keeps at each step; None: the last weights answer.
     """
 
     n: int
@@ -61,10 +64,12 @@ class Plan:
     warmup: int
     d_model: int
     layers: int
+    dtype: type = np.float64
+    average: float | None = None
 
 
-DATES = Plan(16_000, 1000, 4000, 64, 200, 128, 2)
-REVERSAL = Plan(16_000, 500, 4000, 64, 200, 128, 2)
+DATES = Plan(16_000, 1000, 2500, 64, 400, 128, 2, np.float32, 0.99)
+REVERSAL = Plan(16_000, 500, 2500, 64, 400, 128, 2, np.float32, 0.99)
 SMALL_DATES = Plan(4000, 200, 220, 32, 100, 48, 1)
 SMALL_REVERSAL = Plan(4000, 200, 170, 32, 100, 48, 1)
 
@@ -82,7 +87,21 @@ def models(data: Pairs, plan: Plan, seed: int) -> Twins:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         theirs = torch_ref.models.Transformer(*sizes, **options)
-    return alike(scratch.models.Transformer(*sizes, **options), theirs)
+    pair = alike(scratch.models.Transformer(*sizes, **options), theirs)
+    if plan.dtype == np.float32:
+        pair.ours.to(np.float32)
+        pair.theirs.float()
+    return pair
+
+
+def averages(pair: Twins, decay: float) -> tuple[Any, Any]:
+    """Moving averages of the weights of both."""
+    mean = scratch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    torch_mean = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    return (
+        scratch.optim.swa_utils.AveragedModel(pair.ours, multi_avg_fn=mean),
+        torch.optim.swa_utils.AveragedModel(pair.theirs, multi_avg_fn=torch_mean),
+    )
 
 
 def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
@@ -97,6 +116,7 @@ def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
         torch.optim.lr_scheduler.LambdaLR(theirs, rate),
     )
     smoothed: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
+    averaged = () if plan.average is None else averages(pair, plan.average)
     losses = []
     for rows in batch_stream(len(train), plan.batch, plan.steps, seed):
         part = train[rows]
@@ -116,7 +136,11 @@ def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
         theirs.step()
         for schedule in schedules:
             schedule.step()
+        for average, model in zip(averaged, (pair.ours, pair.theirs), strict=False):
+            average.update_parameters(model)
         losses.append((float(loss), value.item()))
+    if averaged:
+        pair = Twins(averaged[0].module, averaged[1].module)
     pair.ours.eval()
     pair.theirs.eval()
     answers = answered(pair, test)
@@ -165,7 +189,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         "both twins take the same steps, in the first 50 up to rounding, and give the same answer "
         "to each test string",
         f"losses {early:.0e} apart in 50 steps; {same} of {count} answers the same",
-        early < 1e-10 and same == count,
+        early < (1e-10 if small else 1e-3) and same == count,
     )
     outcome.numbers["losses apart in 50 steps"] = early
     paths = [out / f"translation_transformer_{name}.png" for name in ("maps", "learning")]
