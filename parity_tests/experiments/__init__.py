@@ -7,7 +7,6 @@ from parity_tests.experiments import (
     adding_problem,
     architecture,
     batch_norm,
-    bert_topics,
     characters,
     convolution_kernels,
     decision_surface,
@@ -78,5 +77,4 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "tagging": tagging.run,
     "vit_digits": vit_digits.run,
     "gpt_characters": gpt_characters.run,
-    "bert_topics": bert_topics.run,
 }

@@ -6,8 +6,8 @@ maps       where each head of the last layer looked when it wrote each character
 
 The same tasks as in `translation_rnn`, by the paper's training: Adam (0.9, 0.98, 1e-9), Noam's
 schedule, labels smoothed by 0.1. Dropout, of which such data need none, is left out. The paper
-averages its last checkpoints; here the weights' moving average answers, without which the last steps'
-noise costs the exactness. At full size all is float32.
+averages its last checkpoints; here a moving average of the weights answers, as the last steps'
+noise costs exactness. At full size all is float32.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3 and 5.
 """
@@ -97,7 +97,7 @@ def models(data: Pairs, plan: Plan, seed: int) -> Twins:
 def averages(pair: Twins, decay: float) -> tuple[Any, Any]:
     """Moving averages of the weights of both."""
     mean = scratch.optim.swa_utils.get_ema_multi_avg_fn(decay)
-    torch_mean = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    torch_mean = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return (
         scratch.optim.swa_utils.AveragedModel(pair.ours, multi_avg_fn=mean),
         torch.optim.swa_utils.AveragedModel(pair.theirs, multi_avg_fn=torch_mean),
