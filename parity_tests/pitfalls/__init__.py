@@ -14,6 +14,7 @@ from parity_tests.pitfalls import (
     models,
     models_conv,
     models_forecast,
+    models_gan,
     models_recurrent,
     models_seq2seq,
     models_sessions,
@@ -61,6 +62,7 @@ FAMILIES = (
     models_sessions,
     models_tagging,
     models_forecast,
+    models_gan,
     models_recurrent,
     models_seq2seq,
 )

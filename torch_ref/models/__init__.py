@@ -4,8 +4,14 @@ from torch_ref.models.alexnet import AlexNet as AlexNet
 from torch_ref.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from torch_ref.models.char_rnn import CharRNN as CharRNN
 from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
+from torch_ref.models.dcgan import DCGANDiscriminator as DCGANDiscriminator
+from torch_ref.models.dcgan import DCGANGenerator as DCGANGenerator
 from torch_ref.models.deeplabv3 import DeepLabV3 as DeepLabV3
 from torch_ref.models.efficientnet import EfficientNet as EfficientNet
+from torch_ref.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
+from torch_ref.models.gan import ConditionalGenerator as ConditionalGenerator
+from torch_ref.models.gan import Discriminator as Discriminator
+from torch_ref.models.gan import Generator as Generator
 from torch_ref.models.gru4rec import GRU4Rec as GRU4Rec
 from torch_ref.models.lenet import LeNet5 as LeNet5
 from torch_ref.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
@@ -23,3 +29,5 @@ from torch_ref.models.tcn import TCN as TCN
 from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
 from torch_ref.models.unet import UNet as UNet
 from torch_ref.models.vgg import VGG as VGG
+from torch_ref.models.wgan import ConvCritic as ConvCritic
+from torch_ref.models.wgan import Critic as Critic
