@@ -134,16 +134,16 @@ def drift_of(name: str, steps: int, seed: int = 0) -> tuple[list[float], list[fl
     given = list(rounds(kind, steps, 8, 4, seed))
     mine: Any = [getattr(scratch.optim, optimizer)(net.parameters(), **options) for net in ours]
     yours: Any = [getattr(torch.optim, optimizer)(net.parameters(), **options) for net in theirs]
-    played = zip(
-        training.train_adversarial(*ours, mine, training.Game(**game), (a for a, _ in given)),
-        torch_training.train_adversarial(
-            *theirs, yours, torch_training.Game(**game), (b for _, b in given)
-        ),
-        strict=True,
+    game_of = training.Game(**game), torch_training.Game(**game)
+    mine_played = training.train_adversarial(
+        ours[0], ours[1], mine, game_of[0], (a for a, _ in given)
+    )
+    torch_played = torch_training.train_adversarial(
+        theirs[0], theirs[1], yours, game_of[1], (b for _, b in given)
     )
     start = [twin.arrays(net.state_dict()) for net in theirs]
     drift, losses = [], []
-    for a, b in played:
+    for a, b in zip(mine_played, torch_played, strict=True):
         worst = 0.0
         for net, other, first in zip(ours, theirs, start, strict=True):
             now = twin.arrays(other.state_dict())
