@@ -10,7 +10,7 @@ import torch
 import scratch.models
 import scratch.optim
 import torch_ref.models
-from parity_tests.experiments.twins import Twins, alike
+from parity_tests.experiments.twins import Twins, alike, nudged
 from parity_tests.harness.draw import Array
 from scratch import training
 from torch_ref import training as torch_training
@@ -44,6 +44,8 @@ class Duel:
         discriminator: the same.
         losses: D's and G's of each round, scratch; NaN where G took no step.
         reference: the same in torch, if it plays.
+        shadow: the same in torch from a start that is one floating-point number higher in every
+            weight: how far apart the game itself takes what differs by a rounding.
         samples: by round, what the generator makes of the same noise; scratch and torch.
     """
 
@@ -51,17 +53,32 @@ class Duel:
     discriminator: Twins
     losses: list[tuple[float, float]] = field(default_factory=list)
     reference: list[tuple[float, float]] = field(default_factory=list)
+    shadow: list[tuple[float, float]] = field(default_factory=list)
     samples: dict[int, tuple[Array, Array]] = field(default_factory=dict)
 
     @property
-    def apart(self) -> float:
-        """The largest difference of a loss or a sample of the twins, relative to the largest."""
-        pairs = [np.array([self.losses, self.reference]), *map(np.array, self.samples.values())]
-        return max(float(np.nanmax(np.abs(a - b)) / np.nanmax(np.abs(b))) for a, b in pairs)
+    def apart(self) -> Array:
+        """Difference of the twins' D losses after each round, relative to the largest so far."""
+        return _apart(self.losses, self.reference)
 
-    def of_discriminator(self) -> Array:
-        """D's losses in scratch."""
-        return np.array(self.losses)[:, 0]
+    @property
+    def strayed(self) -> Array:
+        """The same of torch and its shadow."""
+        return _apart(self.shadow, self.reference)
+
+    def agreement(self, limit: float = 1e-6) -> tuple[int, int]:
+        """Rounds until the twins, and until torch and its shadow, are that far apart."""
+        first, second = (
+            int(np.argmax(gap > limit)) if np.any(gap > limit) else len(gap)
+            for gap in (self.apart, self.strayed)
+        )
+        return first, second
+
+
+def _apart(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> Array:
+    x, y = np.array(a)[:, 0], np.array(b)[:, 0]
+    gap: Array = np.abs(x - y) / np.maximum.accumulate(np.abs(y))
+    return gap
 
 
 def draws(
@@ -94,29 +111,37 @@ def duel(
         noise: z (n, latent), to be made into samples.
         watched: whether to sample after a round.
         seed: torch's, of the start.
-        both: whether torch plays too.
+        both: whether torch plays too, and its shadow.
         label: classes of the samples, if the networks take them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         theirs = way.make(torch_ref.models)
+    for net in theirs:
+        net.double()
+    shadow = [nudged(net) for net in theirs]
     pairs = [alike(a, b) for a, b in zip(way.make(scratch.models), theirs, strict=True)]
     result = Duel(*pairs)
     options: dict[str, Any] = {"lr": way.lr, "betas": way.betas}
     ours = [p.ours for p in pairs]
     mine: Any = [scratch.optim.Adam(net.parameters(), **options) for net in ours]
-    yours: Any = [torch.optim.Adam(net.parameters(), **options) for net in theirs]
     labels = () if label is None else (label,)
     tensors = [torch.from_numpy(a) for a in (noise, *labels)]
     kept = list(rounds)
     played = training.train_adversarial(ours[0], ours[1], mine, training.Game(**way.game), kept)
-    reference = torch_training.train_adversarial(
-        theirs[0], theirs[1], yours, torch_training.Game(**way.game), map(_tensors, kept)
-    )
+    torch_games = []
+    for first, second in (theirs, shadow):
+        yours: Any = [torch.optim.Adam(net.parameters(), **options) for net in (first, second)]
+        torch_games.append(
+            torch_training.train_adversarial(
+                first, second, yours, torch_training.Game(**way.game), map(_tensors, kept)
+            )
+        )
     for record in played:
         result.losses.append(_numbers(record))
         if both:
-            result.reference.append(_numbers(next(reference)))
+            for game, losses in zip(torch_games, (result.reference, result.shadow), strict=True):
+                losses.append(_numbers(next(game)))
         if watched(record.step):
             x, _ = ours[0].eval()(noise, *labels)
             with torch.no_grad():
