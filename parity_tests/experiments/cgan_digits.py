@@ -31,7 +31,7 @@ WAY = Way(
         models.ConditionalGenerator(LATENT, [128, 128], 64, 10, None, "ReLU", "Tanh"),
         models.ConditionalDiscriminator(64, [128, 128], 10),
     ),
-    lr=1e-3,
+    lr=2e-3,
 )
 
 
@@ -56,7 +56,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Shares of requests that are recognised, with the claims about them.
     """
     outcome = Outcome("cgan_digits")
-    steps, starts, least = (500, 1, 0.6) if small else (2500, 3, 0.9)
+    steps, starts, least = (800, 1, 0.6) if small else (2000, 3, 0.9)
     split = get("digits").load(0)
     real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
     knows = judge(real, split.train_y, 400 if small else 1500)

@@ -1,6 +1,6 @@
 """Generators and discriminators of both packages, from one start and on the same draws."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,12 @@ class Way:
     game: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.999)
+
+    def optimizers(self, package: Any, players: Sequence[Any]) -> Any:
+        """Adam of either player."""
+        return tuple(
+            package.Adam(net.parameters(), lr=self.lr, betas=self.betas) for net in players
+        )
 
 
 @dataclass
@@ -121,17 +127,16 @@ def duel(
         net.double()
     shadow = [nudged(net) for net in theirs]
     pairs = [alike(a, b) for a, b in zip(way.make(scratch.models), theirs, strict=True)]
-    result = Duel(*pairs)
-    options: dict[str, Any] = {"lr": way.lr, "betas": way.betas}
+    result = Duel(pairs[0], pairs[1])
     ours = [p.ours for p in pairs]
-    mine: Any = [scratch.optim.Adam(net.parameters(), **options) for net in ours]
+    mine = way.optimizers(scratch.optim, ours)
     labels = () if label is None else (label,)
     tensors = [torch.from_numpy(a) for a in (noise, *labels)]
     kept = list(rounds)
     played = training.train_adversarial(ours[0], ours[1], mine, training.Game(**way.game), kept)
     torch_games = []
     for first, second in (theirs, shadow):
-        yours: Any = [torch.optim.Adam(net.parameters(), **options) for net in (first, second)]
+        yours = way.optimizers(torch.optim, (first, second))
         torch_games.append(
             torch_training.train_adversarial(
                 first, second, yours, torch_training.Game(**way.game), map(_tensors, kept)

@@ -153,9 +153,9 @@ def _draw(
         for k, (name, colour) in enumerate((("discriminator", TORCH), ("generator", SCRATCH))):
             for i, r in enumerate(runs):
                 means = np.array(r.losses)[:, k].reshape(-1, width).mean(1)
-                at = width * np.arange(1, len(means) + 1)
+                middle = width * np.arange(1, len(means) + 1)
                 label = name if i == 0 else None
-                loss.plot(at, means, color=colour, lw=1, alpha=0.8, label=label)
+                loss.plot(middle, means, color=colour, lw=1, alpha=0.8, label=label)
             loss.axhline((2 - k) * np.log(2), color="0.3", lw=0.8, ls=":")
         loss.set(xlabel="round", ylabel=f"loss, mean of {width} rounds")
         loss.set_title("losses settle where D cannot tell (dotted)")
