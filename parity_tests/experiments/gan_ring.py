@@ -160,4 +160,4 @@ def _draw(
         loss.set(xlabel="round", ylabel=f"loss, mean of {width} rounds")
         loss.set_title("losses settle where D cannot tell (dotted)")
         loss.legend()
-        fig.suptitle(f"A GAN on a ring, {len(runs)} start{'s' * (len(runs) > 1)}, both packages")
+        fig.suptitle("A GAN on a ring")
