@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import scratch.models
 import scratch.optim
 import torch_ref.models
+from datasets import plane
 from parity_tests.catalog import models_gan
 from parity_tests.experiments.twins import alike
 from parity_tests.harness import twin
@@ -340,3 +341,25 @@ def test_a_label_is_what_is_asked_for() -> None:
     y, _ = net(z, np.array([0, 3]))
     assert not np.allclose(y[0], y[1])
     assert len(list(net.parameters())) == 4
+
+
+# The data
+
+
+def test_distributions_are_as_announced() -> None:
+    """Radius, angle and modes of many points, within five standard deviations."""
+    n = 40_000
+    x = plane.ring(n, radius=2.0, noise=0.1, seed=1)
+    r, a = np.hypot(*x.T), np.arctan2(x[:, 1], x[:, 0])
+    assert abs(r.mean() - 2) < 5 * 0.1 / np.sqrt(n) and abs(r.std() - 0.1) < 0.002
+    counts = np.histogram(a, 8, (-np.pi, np.pi))[0]
+    assert np.abs(counts - n / 8).max() < 5 * np.sqrt(n * 7 / 64)
+    points, middle = plane.modes(n, 4, spread=0.05, seed=1), plane.centres(4)
+    np.testing.assert_allclose(np.hypot(*middle.T), 2)
+    far = np.linalg.norm(points[:, None] - middle, axis=2)
+    counts = np.bincount(far.argmin(1), minlength=4)
+    assert np.abs(counts - n / 4).max() < 5 * np.sqrt(n * 3 / 16)
+    assert np.sqrt(np.mean(far.min(1) ** 2) / 2) == pytest.approx(0.05, rel=0.02)
+    np.testing.assert_array_equal(plane.ring(5, seed=3), plane.ring(5, seed=3))
+    with pytest.raises(ValueError, match="centres: expected k >= 1, got 0"):
+        plane.centres(0)

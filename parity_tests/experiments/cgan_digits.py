@@ -56,10 +56,10 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Shares of requests that are recognised, with the claims about them.
     """
     outcome = Outcome("cgan_digits")
-    steps, starts, least = (800, 1, 0.6) if small else (2000, 3, 0.9)
+    steps, starts, least = (700, 1, 0.5) if small else (2000, 3, 0.9)
     split = get("digits").load(0)
     real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
-    knows = judge(real, split.train_y, 400 if small else 1500)
+    knows = judge(real, split.train_y, 250 if small else 1500)
     right = float(np.mean(knows(test)[0].argmax(1) == split.test_y))
     asked = np.tile(np.arange(10), 100)
     noise = np.random.default_rng(seed).standard_normal((len(asked), LATENT))
