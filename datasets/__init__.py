@@ -1,6 +1,7 @@
 """The data that both packages train on, and the recipes to learn it by.
 
     toy        sets in the plane: the 16 gates, xor, circles, moons, blobs, spirals
+    plane      distributions to draw from: a ring, Gaussians on a circle
     tabular    real data, scikit-learn's: iris, wine, breast_cancer, diabetes, digits
     shapes     drawn pictures: circles and squares, scenes with masks and boxes
     images     real pictures: digits, photographs; by download MNIST, Fashion-MNIST, CIFAR-10

@@ -831,6 +831,7 @@ ELSEWHERE = {
     "test_resize": ("interpolate", "grid_sample", "affine_grid"),
     "test_ctc": ("ctc_loss",),
     "test_crf": ("crf",),
+    "test_gan": ("adversarial_loss", "minibatch_discrimination"),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
     "test_generated_sequences": (
         *("scaled_dot_product_attention", "additive_attention", "multiplicative_attention"),

@@ -15,7 +15,6 @@ LeNet-5's twins part by more than rounding. That is the path: torch's shadow, wh
 floating-point number higher in each weight, parts from it as far.
 """
 
-import copy
 import math
 import statistics
 import time
@@ -39,7 +38,7 @@ from datasets.split import batch_stream, batches, epoch_order
 from datasets.tasks import Split, get
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import CLASSES, SCRATCH, TORCH, figure
-from parity_tests.experiments.twins import Twins, alike
+from parity_tests.experiments.twins import Twins, alike, nudged
 from parity_tests.harness.draw import Array
 from parity_tests.harness.threads import equal_threads
 from scratch.nn import functional as F
@@ -169,15 +168,6 @@ def make(recipe: Recipe, small: bool, seed: int) -> Twins:
         torch.manual_seed(seed)
         theirs = recipe.make(torch_ref.models, small)
     return alike(recipe.make(scratch.models, small), theirs)
-
-
-def nudged(model: torch.nn.Module) -> torch.nn.Module:
-    """A copy with every parameter one floating-point number higher."""
-    copied = copy.deepcopy(model)
-    with torch.no_grad():
-        for p in copied.parameters():
-            p.copy_(torch.nextafter(p, torch.full_like(p, math.inf)))
-    return copied
 
 
 def shaped(recipe: Recipe, x: Array) -> Array:

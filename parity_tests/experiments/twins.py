@@ -1,5 +1,7 @@
 """Two models with one start, trained side by side on the same batches."""
 
+import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import tee
@@ -78,6 +80,15 @@ def alike(ours: nn.Module, theirs: torch.nn.Module) -> Twins:
     theirs.double()
     ours.to(np.float64).load_state_dict(twin.arrays(theirs.state_dict()))
     return Twins(ours, theirs)
+
+
+def nudged(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy with every parameter one floating-point number higher."""
+    copied = copy.deepcopy(model)
+    with torch.no_grad():
+        for p in copied.parameters():
+            p.copy_(torch.nextafter(p, torch.full_like(p, math.inf)))
+    return copied
 
 
 def built(make: Callable[[Any], Any], seed: int) -> Twins:

@@ -9,8 +9,14 @@ from scratch.models.bert import BertTagger as BertTagger
 from scratch.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from scratch.models.char_rnn import CharRNN as CharRNN
 from scratch.models.char_rnn import SimpleRNN as SimpleRNN
+from scratch.models.dcgan import DCGANDiscriminator as DCGANDiscriminator
+from scratch.models.dcgan import DCGANGenerator as DCGANGenerator
 from scratch.models.deeplabv3 import DeepLabV3 as DeepLabV3
 from scratch.models.efficientnet import EfficientNet as EfficientNet
+from scratch.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
+from scratch.models.gan import ConditionalGenerator as ConditionalGenerator
+from scratch.models.gan import Discriminator as Discriminator
+from scratch.models.gan import Generator as Generator
 from scratch.models.gpt2 import GPT2 as GPT2
 from scratch.models.gpt2 import GPT2Config as GPT2Config
 from scratch.models.gru4rec import GRU4Rec as GRU4Rec
@@ -37,3 +43,5 @@ from scratch.models.unet import UNet as UNet
 from scratch.models.vgg import VGG as VGG
 from scratch.models.vit import ViT as ViT
 from scratch.models.vit import ViTConfig as ViTConfig
+from scratch.models.wgan import ConvCritic as ConvCritic
+from scratch.models.wgan import Critic as Critic

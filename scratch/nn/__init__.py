@@ -89,6 +89,7 @@ from scratch.nn.max_pool import MaxPool3d as MaxPool3d
 from scratch.nn.max_unpool import MaxUnpool1d as MaxUnpool1d
 from scratch.nn.max_unpool import MaxUnpool2d as MaxUnpool2d
 from scratch.nn.max_unpool import MaxUnpool3d as MaxUnpool3d
+from scratch.nn.minibatch_discrimination import MinibatchDiscrimination as MinibatchDiscrimination
 from scratch.nn.module import Module as Module
 from scratch.nn.module import Parameter as Parameter
 from scratch.nn.multihead_attention import MultiheadAttention as MultiheadAttention

@@ -7,6 +7,15 @@ from scratch.nn.adaptive_pool import adaptive_max_pool1d as adaptive_max_pool1d
 from scratch.nn.adaptive_pool import adaptive_max_pool2d as adaptive_max_pool2d
 from scratch.nn.adaptive_pool import adaptive_max_pool3d as adaptive_max_pool3d
 from scratch.nn.additive_attention import additive_attention as additive_attention
+from scratch.nn.adversarial_loss import discriminator_loss as discriminator_loss
+from scratch.nn.adversarial_loss import feature_matching_loss as feature_matching_loss
+from scratch.nn.adversarial_loss import minimax_generator_loss as minimax_generator_loss
+from scratch.nn.adversarial_loss import (
+    non_saturating_generator_loss as non_saturating_generator_loss,
+)
+from scratch.nn.adversarial_loss import unit_gradient_loss as unit_gradient_loss
+from scratch.nn.adversarial_loss import wasserstein_critic_loss as wasserstein_critic_loss
+from scratch.nn.adversarial_loss import wasserstein_generator_loss as wasserstein_generator_loss
 from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.alibi import alibi as alibi
 from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
@@ -83,6 +92,7 @@ from scratch.nn.max_unpool import max_unpool3d as max_unpool3d
 from scratch.nn.memory_efficient_attention import (
     memory_efficient_attention as memory_efficient_attention,
 )
+from scratch.nn.minibatch_discrimination import minibatch_discrimination as minibatch_discrimination
 from scratch.nn.multihead_attention import (
     multi_head_attention_forward as multi_head_attention_forward,
 )

@@ -9,8 +9,14 @@ from torch_ref.models.bert import BertTagger as BertTagger
 from torch_ref.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from torch_ref.models.char_rnn import CharRNN as CharRNN
 from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
+from torch_ref.models.dcgan import DCGANDiscriminator as DCGANDiscriminator
+from torch_ref.models.dcgan import DCGANGenerator as DCGANGenerator
 from torch_ref.models.deeplabv3 import DeepLabV3 as DeepLabV3
 from torch_ref.models.efficientnet import EfficientNet as EfficientNet
+from torch_ref.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
+from torch_ref.models.gan import ConditionalGenerator as ConditionalGenerator
+from torch_ref.models.gan import Discriminator as Discriminator
+from torch_ref.models.gan import Generator as Generator
 from torch_ref.models.gpt2 import GPT2 as GPT2
 from torch_ref.models.gpt2 import GPT2Config as GPT2Config
 from torch_ref.models.gru4rec import GRU4Rec as GRU4Rec
@@ -37,3 +43,5 @@ from torch_ref.models.unet import UNet as UNet
 from torch_ref.models.vgg import VGG as VGG
 from torch_ref.models.vit import ViT as ViT
 from torch_ref.models.vit import ViTConfig as ViTConfig
+from torch_ref.models.wgan import ConvCritic as ConvCritic
+from torch_ref.models.wgan import Critic as Critic

@@ -1,6 +1,9 @@
-"""Training: the loop and its metrics, files of weights, devices and precision."""
+"""Training: the loops and their metrics, files of weights, devices and precision."""
 
 from torch_ref.training import metrics as metrics
+from torch_ref.training.adversarial import Game as Game
+from torch_ref.training.adversarial import Round as Round
+from torch_ref.training.adversarial import train_adversarial as train_adversarial
 from torch_ref.training.checkpoint import load_weights as load_weights
 from torch_ref.training.checkpoint import read_weights as read_weights
 from torch_ref.training.checkpoint import save_weights as save_weights
