@@ -155,12 +155,7 @@ def check_op(
     results += _compare_arrays("non-contiguous: output", view_output, output, c)
     results += _compare_arrays("non-contiguous: gradients", view_gradients, gradients, c)
     if dtype == np.float64 and not case.surrogate:
-        constant = [
-            name
-            for name in twin.named_arguments(entry.scratch, inputs)
-            if twin.is_floating(twin.named_arguments(entry.scratch, inputs)[name])
-            and name not in names
-        ]
+        constant = _constant(entry.scratch, inputs, names)
         results.append(_finite_differences(entry.scratch, inputs, constant))
     return results
 
@@ -189,6 +184,7 @@ def check_layer(
     call = twin.in_signature_order(ours.forward, case.make(draw))
     names = twin.leaf_names(ours.forward, call)
     inputs = twin.plain(call)
+    constant = _constant(ours.forward, inputs, names)
     start = theirs.state_dict()
     start = {name: value.clone() for name, value in start.items()}
 
@@ -240,7 +236,7 @@ def check_layer(
     ours.zero_grad()
     if dtype == np.float64:
         if not case.surrogate and entry.entries is not None:
-            results.append(_finite_differences(ours, inputs, [], entry.entries))
+            results.append(_finite_differences(ours, inputs, constant, entry.entries))
         if mode == "train" and entry.steps and parameters:
             results += _ten_steps(entry, case, dtype, device)
     return results
@@ -472,6 +468,12 @@ def _equal(what: str, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> Compari
         for a, b in zip(ours, theirs, strict=True)
     )
     return Comparison(what, 0, 0, note="" if equal else "not the same numbers")
+
+
+def _constant(function: Callable[..., Any], inputs: Call, names: list[str]) -> list[str]:
+    """Names of the floating arguments that are not differentiated."""
+    given = twin.named_arguments(function, inputs)
+    return [n for n, value in given.items() if twin.is_floating(value) and n not in names]
 
 
 def _finite_differences(

@@ -1,6 +1,9 @@
 """Networks, one file an architecture; each has its twin of the same name in `torch_ref.models`."""
 
 from scratch.models.alexnet import AlexNet as AlexNet
+from scratch.models.autoencoder import Autoencoder as Autoencoder
+from scratch.models.autoencoder import ConvAutoencoder as ConvAutoencoder
+from scratch.models.autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from scratch.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from scratch.models.char_rnn import CharRNN as CharRNN
 from scratch.models.char_rnn import SimpleRNN as SimpleRNN
@@ -22,4 +25,6 @@ from scratch.models.simple_cnn import SimpleCNN as SimpleCNN
 from scratch.models.tcn import TCN as TCN
 from scratch.models.tcn import TemporalConvNet as TemporalConvNet
 from scratch.models.unet import UNet as UNet
+from scratch.models.vae import VAE as VAE
+from scratch.models.vae import ConvVAE as ConvVAE
 from scratch.models.vgg import VGG as VGG

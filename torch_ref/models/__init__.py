@@ -1,6 +1,9 @@
 """Networks, one file an architecture; each has its twin of the same name in `scratch.models`."""
 
 from torch_ref.models.alexnet import AlexNet as AlexNet
+from torch_ref.models.autoencoder import Autoencoder as Autoencoder
+from torch_ref.models.autoencoder import ConvAutoencoder as ConvAutoencoder
+from torch_ref.models.autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from torch_ref.models.bilstm_crf import BiLSTMCRF as BiLSTMCRF
 from torch_ref.models.char_rnn import CharRNN as CharRNN
 from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
@@ -22,4 +25,6 @@ from torch_ref.models.simple_cnn import SimpleCNN as SimpleCNN
 from torch_ref.models.tcn import TCN as TCN
 from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
 from torch_ref.models.unet import UNet as UNet
+from torch_ref.models.vae import VAE as VAE
+from torch_ref.models.vae import ConvVAE as ConvVAE
 from torch_ref.models.vgg import VGG as VGG
