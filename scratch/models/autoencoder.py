@@ -73,6 +73,29 @@ class EncoderDecoder(Module):
 
         return y, backward
 
+    def loss(self, input: Array, *args: Array | None) -> tuple[Array, Backward]:
+        """Mean squared error of the reconstruction against x, over every entry.
+
+        Args:
+            input: x.
+            args: what else the forward takes: noise, of a denoising autoencoder.
+
+        Returns:
+            The loss, (), and its backward: dloss -> dx.
+
+        Raises:
+            TypeError, ValueError: if an array has the wrong dtype or shape.
+        """
+        y, model_back = self(input, *args)
+        loss, loss_back = F.mse_loss(y, input)
+
+        def backward(dloss: Array | float = 1.0, needs_input_grad: bool = True) -> Array | None:
+            dy, dtarget = loss_back(dloss)
+            dx = model_back(dy, needs_input_grad=needs_input_grad)
+            return dx + dtarget if needs_input_grad else None
+
+        return loss, backward
+
 
 class Autoencoder(EncoderDecoder):
     """Two multilayer perceptrons: one narrows, the other widens again.
@@ -214,29 +237,6 @@ class DenoisingAutoencoder(Autoencoder):
             return dx
 
         return y, backward
-
-    def loss(self, input: Array, noise: Array | None = None) -> tuple[Array, Backward]:
-        """Mean squared error of the reconstruction of x~ against x, over every entry.
-
-        Args:
-            input: x (..., features), clean.
-            noise: as `corrupt` takes it; None draws it in training mode.
-
-        Returns:
-            The loss, (), and its backward: dloss -> dx.
-
-        Raises:
-            TypeError, ValueError: if an array has the wrong dtype or shape.
-        """
-        y, model_back = self(input, noise)
-        loss, loss_back = F.mse_loss(y, input)
-
-        def backward(dloss: Array | float = 1.0, needs_input_grad: bool = True) -> Array | None:
-            dy, dtarget = loss_back(dloss)
-            dx = model_back(dy, needs_input_grad=needs_input_grad)
-            return dx + dtarget if needs_input_grad else None
-
-        return loss, backward
 
     def extra_repr(self) -> str:
         return f"corruption={self.corruption!r}, level={self.level}, clip={self.clip}"

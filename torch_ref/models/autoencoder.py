@@ -40,6 +40,18 @@ class EncoderDecoder(nn.Module):
         """The reconstruction of x."""
         return self.decode(self.encode(input))
 
+    def loss(self, input: Tensor, *args: Tensor | None) -> Tensor:
+        """Mean squared error of the reconstruction against x, over every entry.
+
+        Args:
+            input: x.
+            args: what else the forward takes: noise, of a denoising autoencoder.
+
+        Returns:
+            The loss, ().
+        """
+        return F.mse_loss(self(input, *args), input)
+
 
 class Autoencoder(EncoderDecoder):
     """Two multilayer perceptrons: one narrows, the other widens again.
@@ -124,18 +136,6 @@ class DenoisingAutoencoder(Autoencoder):
         if self.training or noise is not None:
             input = self.corrupt(input, noise)
         return super().forward(input)
-
-    def loss(self, input: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Mean squared error of the reconstruction of x~ against x, over every entry.
-
-        Args:
-            input: x (..., features), clean.
-            noise: as `corrupt` takes it; None draws it in training mode.
-
-        Returns:
-            The loss, ().
-        """
-        return F.mse_loss(self(input, noise), input)
 
     def extra_repr(self) -> str:
         return f"corruption={self.corruption!r}, level={self.level}, clip={self.clip}"
