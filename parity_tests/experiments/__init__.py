@@ -6,6 +6,7 @@ from parity_tests.experiments import (
     activations,
     adding_problem,
     architecture,
+    autoencoder,
     batch_norm,
     characters,
     convolution_kernels,
@@ -71,4 +72,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "translation_rnn": translation_rnn.run,
     "sessions": sessions.run,
     "tagging": tagging.run,
+    "autoencoder": autoencoder.run,
 }
