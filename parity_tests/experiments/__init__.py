@@ -11,6 +11,7 @@ from parity_tests.experiments import (
     characters,
     convolution_kernels,
     decision_surface,
+    denoising,
     digits_cnn,
     feedforward,
     fine_tuning,
@@ -73,4 +74,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "sessions": sessions.run,
     "tagging": tagging.run,
     "autoencoder": autoencoder.run,
+    "denoising": denoising.run,
 }

@@ -9,8 +9,8 @@ discovery of the three dimensions. On such data principal components are the bes
 is, and a linear autoencoder can do no more than find them (Baldi & Hornik 1989, Neural Networks 2).
 So each network stands beside the PCA of equal width, on rows that neither has seen, and a deep one
 has its chance on data that bend. (The guide descends the gradient of a sum over features while it
-prints their mean: its rate is 20 times what it says. Its code is rectified, which the bias makes up
-for.)
+prints their mean: its rate is 20 times what it says. Its code is rectified: the bias can lift it
+off the kink, and then it is a linear one; or a unit dies, and a dimension is lost.)
 
 All are trained by AdamW without decay, over one cycle of the rate up to 0.01; widths, rate and
 number of steps were chosen on held-out parts of the training rows.
@@ -157,7 +157,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
             results.setdefault(name, []).append(of)
             outcome.numbers.setdefault("coordinates told by neighbours in the code", {})[
                 f"{name}, start {s}"
-            ] = {kind: told(found.codes, u) for kind, found in of.items()}
+            ] = {kind: told(of[kind].codes, u) for kind in ("PCA", DEEP)}
     data = digits()
     for width in (CODE,) if small else (CODE, 8):
         name = f"digits, {width}"
@@ -202,6 +202,7 @@ def _table(outcome: Outcome, results: Results) -> None:
             outcome.numbers.setdefault(name, {})[kind] = {
                 "training": train.tolist(),
                 "test": test.tolist(),
+                "dead units of the code": [int((of[kind].codes.std(0) == 0).sum()) for of in done],
             }
     outcome.text = "\n".join(lines)
 
