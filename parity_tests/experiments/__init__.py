@@ -35,6 +35,7 @@ from parity_tests.experiments import (
     shapes,
     tagging,
     translation_rnn,
+    vae_digits,
     weight_decay,
     xor,
 )
@@ -75,4 +76,5 @@ EXPERIMENTS: dict[str, Callable[..., Outcome]] = {
     "tagging": tagging.run,
     "autoencoder": autoencoder.run,
     "denoising": denoising.run,
+    "vae_digits": vae_digits.run,
 }

@@ -32,7 +32,7 @@ from datasets.manifold import manifold
 from datasets.split import Standardizer, batch_stream, train_test_split
 from datasets.tabular import digits
 from parity_tests.experiments.outcome import Outcome
-from parity_tests.experiments.style import CLASSES, figure
+from parity_tests.experiments.style import CLASSES, figure, mosaic
 from parity_tests.experiments.twins import Twins, alike, apart
 from parity_tests.harness.draw import Array
 
@@ -306,15 +306,9 @@ def _draw_codes(path: Path, results: Results, u: Array) -> None:
 
 def _draw_digits(path: Path, results: Results, truth: dict[str, tuple[Array, Array]]) -> None:
     names = [name for name in results if name.startswith("digits")]
-    rows = {"": truth[names[0]][0]}
+    rows = {"digit": truth[names[0]][0]}
     for name in names:
         for kind in ("PCA", DEEP):
             rows[f"{kind}\n{name.removeprefix('digits, ')} numbers"] = results[name][0][kind].rows
-    with figure(path, len(rows), 12, (12, 1.1 * len(rows))) as (_, axes):
-        for line, (name, pictures) in zip(axes, rows.items(), strict=True):
-            for ax, picture in zip(line, pictures, strict=False):
-                ax.imshow(picture.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-                ax.set_xticks([])
-                ax.set_yticks([])
-                ax.grid(False)
-            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    with figure(path, 1, 1, (11, len(rows))) as (_, ax):
+        mosaic(ax, rows, 12)

@@ -7,9 +7,9 @@
 Guide: denoising autoencoders [3745-3905]. Its patterns are eight pictures in all, and its unseen
 test data the same eight; here stripes and blocks begin anywhere, which makes 98, and still all of
 them are trained on: of patterns only the noise is new, of digits the pictures too. The guide draws
-its noise once, here it is drawn for each batch anew. Two things stand beside the network: the same one, trained to give back clean
-pictures and then shown noisy ones, and the best linear map from noisy to clean, with a little
-ridge.
+its noise once, here it is drawn for each batch anew. Two things stand beside the network: the same
+one, trained to give back clean pictures and then shown noisy ones, and the best linear map from
+noisy to clean, with a little ridge.
 
 ReLU, AdamW without decay over one cycle of the rate up to 0.01, batches of 64. Widths, rate and
 steps were chosen on held-out parts of the training pictures.
@@ -29,7 +29,7 @@ from datasets.patterns import patterns
 from datasets.split import batch_stream, train_test_split
 from datasets.tabular import digits
 from parity_tests.experiments.outcome import Outcome
-from parity_tests.experiments.style import CLASSES, figure
+from parity_tests.experiments.style import CLASSES, figure, mosaic
 from parity_tests.experiments.twins import Twins, alike, apart
 from parity_tests.harness import twin
 from parity_tests.harness.draw import Array
@@ -62,19 +62,21 @@ class Setup:
         load: training and test pictures, as rows.
         sizes: of the network.
         corruption: as DenoisingAutoencoder takes it.
-        limit: share of the noise that may be left, at full size and small.
+        steps: to train for, at full size and small.
+        limit: share of the noise that may be left, likewise.
     """
 
     load: Callable[[], tuple[Array, Array]]
     sizes: tuple[int, ...]
     corruption: str
+    steps: tuple[int, int]
     limit: tuple[float, float]
 
 
 SETUPS = {
-    "patterns": Setup(of_patterns, (256, 128, 32), "gaussian", (0.2, 0.7)),
-    "digits": Setup(of_digits, (64, 256, 32), "gaussian", (0.4, 0.6)),
-    "digits, masked": Setup(of_digits, (64, 256, 32), "masking", (0.3, 0.6)),
+    "patterns": Setup(of_patterns, (256, 128, 32), "gaussian", (1000, 250), (0.2, 0.7)),
+    "digits": Setup(of_digits, (64, 256, 32), "gaussian", (1000, 120), (0.4, 0.6)),
+    "digits, masked": Setup(of_digits, (64, 256, 32), "masking", (1000, 120), (0.3, 0.6)),
 }
 
 
@@ -174,7 +176,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     outcome = Outcome("denoising")
     starts = range(seed, seed + (1 if small else 3))
     runs = {
-        name: [learn(setup, 150 if small else 1000, s) for s in starts]
+        name: [learn(setup, setup.steps[small], s) for s in starts]
         for name, setup in SETUPS.items()
     }
     _table(outcome, runs)
@@ -245,20 +247,13 @@ def _range(values: Array) -> str:
 
 
 def _draw_pictures(path: Path, runs: dict[str, list[Run]]) -> None:
-    shown = 8
-    with figure(path, len(runs) * 5, shown, (9, 15)) as (_, axes):
-        lines = iter(axes)
-        for name, (first, *_) in runs.items():
-            rows = {f"{name}: clean": first.clean, "noisy": first.noisy, **first.restored}
-            side = round(first.clean.shape[1] ** 0.5)
-            for (kind, pictures), line in zip(rows.items(), lines, strict=False):
-                for ax, picture in zip(line, pictures, strict=False):
-                    ax.imshow(picture.reshape(side, side), cmap="gray_r", vmin=0, vmax=1)
-                    ax.set_xticks([])
-                    ax.set_yticks([])
-                    ax.grid(False)
-                share = f"\n{np.mean(first.left(kind)):.0%} left" if kind in COLOURS else ""
-                line[0].set_ylabel(kind + share, rotation=0, ha="right", va="center", fontsize=8)
+    with figure(path, 1, len(runs), (18, 4.2)) as (_, axes):
+        for ax, (name, (first, *_)) in zip(axes, runs.items(), strict=True):
+            rows = {"clean": first.clean, "noisy": first.noisy}
+            for kind in COLOURS:
+                rows[f"{kind}\n{np.mean(first.left(kind)):.0%} left"] = first.restored[kind]
+            mosaic(ax, rows, 8)
+            ax.set_title(name)
 
 
 def _draw_errors(path: Path, runs: dict[str, list[Run]]) -> None:
