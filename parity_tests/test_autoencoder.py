@@ -13,6 +13,8 @@ import torch
 
 import scratch.models
 import torch_ref.models
+from datasets.manifold import manifold
+from datasets.patterns import patterns
 from datasets.split import batch_stream
 from datasets.tabular import digits
 from parity_tests.experiments.twins import alike
@@ -180,6 +182,40 @@ def test_pictures_come_back_in_their_size(size: int) -> None:
     z, _ = model.encode(x)
     assert z.shape == (2, 5)
     np.testing.assert_array_equal(model.decode(z)[0], y)
+
+
+# The synthetic data
+
+
+def test_a_flat_surface_has_its_dimensions_and_a_curved_one_more() -> None:
+    """In the singular values; and rows and coordinates depend on the seed alone."""
+    x, u = manifold(500, 20, 3, noise=0.0, seed=1)
+    assert x.shape == (500, 20) and u.shape == (500, 3)
+    values = np.linalg.svd(x, compute_uv=False)
+    assert values[3] < 1e-10 * values[0]
+    bent, same = manifold(500, 20, 3, curved=True, noise=0.0, seed=1)
+    np.testing.assert_array_equal(u, same)
+    assert np.linalg.svd(bent, compute_uv=False)[10] > 0.05 * values[0]
+    assert np.abs(bent).max() <= np.sqrt(2)
+    noisy, _ = manifold(500, 20, 3, seed=1)
+    assert abs((noisy - x).std() - 0.1) < 0.005
+    assert not np.array_equal(noisy, manifold(500, 20, 3, seed=2)[0])
+
+
+def test_patterns_repeat_as_their_kind_does() -> None:
+    x, y = patterns(400, 16, seed=1)
+    assert x.shape == (400, 1, 16, 16) and x.min() == 0 and x.max() == 1
+    pictures = [x[y == k, 0] for k in range(4)]
+    assert min(map(len, pictures)) > 60
+    vertical, horizontal, checkered, gradient = pictures
+    assert (vertical == vertical[:, :1]).all() and (horizontal == horizontal[..., :1]).all()
+    signs = 1 - 2 * checkered  # of rank one
+    np.testing.assert_array_equal(signs, signs[:, :, :1] * signs[:, :1] * signs[:, :1, :1])
+    assert set(np.unique(np.concatenate([vertical, horizontal, checkered]))) == {0, 1}
+    assert {tuple(g[[0, -1], [0, -1]]) for g in gradient} == {(0.0, 1.0), (1.0, 0.0)}
+    for kind, least in zip(pictures, (10, 10, 30, 4), strict=True):
+        assert len(np.unique(kind.reshape(len(kind), -1), axis=0)) >= least
+    np.testing.assert_array_equal(x, patterns(400, 16, seed=1)[0])
 
 
 # Trained

@@ -284,7 +284,7 @@ def _draw_errors(path: Path, results: Results, truth: dict[str, tuple[Array, Arr
             bars.set_xscale("log")
             bars.set_xlabel("squared error of a row, mean over coordinates")
             bars.set_title(f"{name}: {len(x)} test rows")
-            bars.legend(fontsize=8, loc="upper left" if name == "curved" else "upper right")
+            bars.legend(fontsize=8, loc="upper right")
 
 
 def _draw_codes(path: Path, results: Results, u: Array) -> None:

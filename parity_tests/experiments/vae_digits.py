@@ -350,7 +350,7 @@ def _draw_terms(path: Path, runs: dict[float, list[Run]]) -> None:
                 ax.plot(steps[::every], theirs[::every], "o", mfc="none", mec=COLOURS[beta], ms=4)
             ax.set_title(f"{name}, in nats")
             ax.set_xlabel("step (circles: torch)")
-            ax.set_yscale("symlog" if term == 1 else "log")
+            ax.set_yscale("linear" if term == 1 else "log")
             ax.legend(fontsize=8)
 
 
@@ -370,7 +370,7 @@ def _draw_pictures(path: Path, data: Data, runs: dict[float, list[Run]], grey: l
     t = np.linspace(0, 1, 14)[:, None]
     pairs: Sequence[tuple[int, int]] = ((1, 7), (3, 8), (0, 6), (4, 9))
     lines = {f"{a} to {b}": model.expected((1 - t) * m[a] + t * m[b]) for a, b in pairs}
-    with figure(path, 1, 3, (18, 3.6)) as (_, axes):
+    with figure(path, 3, 1, (8.5, 9)) as (_, axes):
         titles = ("reconstructed", "drawn from the prior", "from digit to digit, Bernoulli")
         for ax, rows, title in zip(axes, (back, drawn, lines), titles, strict=True):
             mosaic(ax, rows, 14)
