@@ -230,6 +230,13 @@ def _table(
         name, value = f"probabilistic PCA, {latent} numbers", linear(data, latent)
         lines.append(f"{name:40}{value:8.2f}")
         outcome.numbers[name] = value
+    between = [[data.sure(pictures)[0] for pictures in halfway(data, r, 0)] for r in grey]
+    code, pixels = np.mean(between, axis=0)
+    outcome.numbers["sure of halfway, Bernoulli code and pixels"] = between
+    lines.append(
+        f"halfway between two different digits it is sure of {code:.1%} in the Bernoulli network's "
+        f"code, of {pixels:.1%} in pixels"
+    )
     lines.append(f"the classifier knows {data.right:.1%} of the test digits")
     outcome.text = "\n".join(lines)
 
@@ -306,14 +313,13 @@ def _claims(
         f"entropy of their kinds {judged[1.0][:, 1].min():.2f} of the most there can be, or more",
         bool(judged[1.0][:, 1].min() > 0.8),
     )
-    between = [[data.sure(pictures)[0] for pictures in halfway(data, r, 0)] for r in runs[1.0]]
-    outcome.numbers["sure of halfway, code and pixels"] = between
-    outcome.claim(
-        "halfway between two different digits it is surer of what the Bernoulli network gives "
-        "there than of the mean of their pixels",
-        ", ".join(f"{code:.1%} against {blend:.1%}" for code, blend in between),
-        all(code > blend for code, blend in between),
-    )
+    if not small:
+        used = {beta: [int((r.used > 0.01).sum()) for r in done] for beta, done in runs.items()}
+        outcome.claim(
+            "beta = 4 uses fewer features of the code than beta = 1",
+            f"{used[4.0]} and {used[1.0]} of {LATENT} with K over 0.01",
+            max(used[4.0]) < min(used[1.0]),
+        )
 
 
 def _range(values: Array) -> str:
