@@ -15,9 +15,9 @@ backward     dR: to y, from there through the decoder to z, and on to m, r by th
                          dlog v = dR / (2 N) sum (1 - (x - y)^2 / v)
 shapes       x, y (N, ...)   m, r, z, e (N, latent)   L, R, K ()
 conventions  both terms are sums over features and means over rows, so that with beta = 1 the bound
-             is log p(x) >= -(R + K) in nats. Where R is a mean over pixels and K a sum, as in much
-             code and in the guide's example, that is beta = the number of pixels; a beta of
-             D / latent times that of Higgins et al. makes up for means on both sides.
+             is log p(x) >= -(R + K) in nats. Where R is a mean over the D pixels and K a sum, as in
+             much code and in the guide's example, that is beta = D; where both are means and K
+             has the weight b, the normalised beta of Higgins et al., it is beta = b D / latent.
              x in [0, 1] of the Bernoulli decoder may be grey: then R is a cross entropy, no
              longer the negative logarithm of a probability (Loaiza-Ganem & Cunningham 2019)
 Sources      Kingma & Welling 2014, arXiv:1312.6114, equation 10, appendices B and C; beta: Higgins
