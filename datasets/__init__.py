@@ -4,6 +4,8 @@
     plane      distributions to draw from: a ring, Gaussians on a circle
     tabular    real data, scikit-learn's: iris, wine, breast_cancer, diabetes, digits
     shapes     drawn pictures: circles and squares, scenes with masks and boxes
+    patterns   drawn pictures: stripes, checkerboards, ramps
+    manifold   synthetic rows near a flat or bent surface of few dimensions
     images     real pictures: digits, photographs; by download MNIST, Fashion-MNIST, CIFAR-10
     series     real series in small files here: sunspots, co2, airline
     forecast   windows of a series to learn from, and baselines
@@ -20,17 +22,19 @@
     split      parting, standardising, batching; explicit orders, so that two runs share batches
     tasks      data + loss + metric + recommended hyperparameters under one name
 
-NumPy arrays only, no framework. Gates, spirals, shapes, memory, series, text and what is read
-or augmented need nothing else; the rest asks for scikit-learn, or to download for pooch, when it is
-called.
+NumPy arrays only, no framework. Gates, spirals, shapes, patterns, manifold, memory, series, text
+and what is read or augmented need nothing else; the rest asks for scikit-learn, or to download for
+pooch, when it is called.
 """
 
 from datasets.augment import random_crop, random_flip, random_shift
 from datasets.forecast import Forecasting, baselines, forecasting, windows
 from datasets.images import cifar10, digit_images, fashion_mnist, mnist, photograph
+from datasets.manifold import manifold
 from datasets.markov import Markov
 from datasets.masking import masked_words
 from datasets.memory import adding_problem, copy_memory, copy_memory_baseline
+from datasets.patterns import patterns
 from datasets.readers import read_cifar, read_idx
 from datasets.series import Series, airline, co2, sunspots
 from datasets.sessions import Sessions, SessionSource, session_parallel
@@ -82,9 +86,11 @@ __all__ = [
     "gate",
     "get",
     "iris",
+    "manifold",
     "masked_words",
     "mnist",
     "moons",
+    "patterns",
     "photograph",
     "python_reference",
     "random_crop",

@@ -401,6 +401,13 @@ refusals: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("spirals", lambda: datasets.spirals(turns=-1), ValueError, "turns in [0, inf), got -1"),
     ("spirals", lambda: datasets.spirals(noise=True), TypeError, "noise to be a number"),
     ("spirals", lambda: datasets.spirals(seed=2**32), ValueError, "got 4294967296"),
+    ("manifold", lambda: datasets.manifold(0), ValueError, "n >= 1, got 0"),
+    ("manifold", lambda: datasets.manifold(features=2), ValueError, "dims in [1, 2], got 3"),
+    ("manifold", lambda: datasets.manifold(noise=-1.0), ValueError, "noise in [0, inf), got -1.0"),
+    ("manifold", lambda: datasets.manifold(seed=unchecked(0.5)), TypeError, "seed to be an"),
+    ("patterns", lambda: datasets.patterns(0), ValueError, "n >= 1, got 0"),
+    ("patterns", lambda: datasets.patterns(size=7), ValueError, "size >= 8, got 7"),
+    ("patterns", lambda: datasets.patterns(seed=-1), ValueError, "got -1"),
     (
         "images",
         lambda: datasets.iris().images,

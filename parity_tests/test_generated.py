@@ -778,6 +778,15 @@ def response_norm(draw: Any) -> dict[str, Any]:
     }
 
 
+@st.composite
+def code(draw: Any, name: str) -> dict[str, Any]:
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4))
+    moments = {"mu": draw(numbers(shape)), "logvar": draw(numbers(shape))}
+    if name == "gaussian_kl":
+        return {**moments, "reduction": draw(st.sampled_from(["none", "mean", "sum"]))}
+    return {**moments, "noise": normal(shape, constant=True)}
+
+
 OTHERS: dict[str, Strategy] = {
     "linear": linear(),
     "bilinear": bilinear(),
@@ -790,6 +799,7 @@ OTHERS: dict[str, Strategy] = {
     "normalize": normalize(),
     "local_response_norm": response_norm(),
     **{name: reshape(name) for name in ("flatten", "unflatten")},
+    **{name: code(name) for name in ("reparameterize", "gaussian_kl")},
 }
 
 
@@ -800,6 +810,8 @@ def other_terms(name: str, inputs: Mapping[str, Any]) -> Terms:
         product = float(np.prod([1 + largest(x) for x in floating]))
         count = max(x.size for x in floating)
         return {"output_cancels": product * count, "cancels": product * count}
+    if name == "gaussian_kl":  # exp(r) - 1, and that less r
+        return {"cancels": 1.0, "output_cancels": largest(inputs["logvar"])}
     if name == "pairwise_distance" and inputs["x1"].shape != inputs["x2"].shape:
         return {"cancels": float(max(x.size for x in floating))}
     if name in ("cosine_similarity", "normalize"):  # across x, of unit vectors over a length

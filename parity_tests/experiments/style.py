@@ -1,15 +1,18 @@
 """One look for all figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
+from parity_tests.harness.draw import Array
 
 if TYPE_CHECKING:  # not in every release
     from matplotlib.typing import RcKeyType
@@ -42,3 +45,28 @@ def figure(
             fig.savefig(path)
         finally:
             plt.close(fig)
+
+
+def mosaic(ax: Any, rows: Mapping[str, Array], columns: int, named: bool = True) -> None:
+    """Draw rows of grey pictures from 0 to 1, each with its name at the left.
+
+    Args:
+        ax: where.
+        rows: by name, square pictures, flat or not (n, ...), n >= columns.
+        columns: how many of each row.
+        named: whether the names are written.
+    """
+    lines = []
+    for pictures in rows.values():
+        side = round((pictures[0].size) ** 0.5)
+        framed = np.full((columns, side + 2, side + 2), np.nan)
+        framed[:, 1:-1, 1:-1] = pictures[:columns].reshape(columns, side, side)
+        lines.append(np.concatenate(list(framed), axis=1))
+    ax.imshow(np.concatenate(lines), cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.grid(False)
+    ax.set_xticks([])
+    middles = (np.arange(len(rows)) + 0.5) * len(lines[0]) - 0.5
+    ax.set_yticks(middles if named else [], list(rows) if named else [], fontsize=8)
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)

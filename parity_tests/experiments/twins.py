@@ -68,6 +68,50 @@ class Twins:
         )
         return ((a.loss, b.loss) for a, b in records)
 
+    def descend(
+        self,
+        optimizer: str,
+        options: Mapping[str, Any],
+        arguments: Iterable[tuple[Any, ...]],
+        cycle: int = 0,
+    ) -> Iterator[tuple[Array, Array]]:
+        """Take one step in each down the models' own `loss`, whenever the next pair is asked for.
+
+        Args:
+            optimizer: class name in both optim packages.
+            options: its keyword arguments.
+            arguments: of `loss` at each step; arrays become tensors for torch.
+            cycle: steps of one cycle of the rate, options["lr"] at its top; 0 keeps the rate.
+
+        Returns:
+            What `loss` gave (ours, theirs) before each step, as arrays: its terms, of which the
+            first is minimised.
+        """
+        models: tuple[Any, Any] = self.ours, self.theirs
+        optims = scratch.optim, torch.optim
+        ours, theirs = (
+            getattr(package, optimizer)(model.parameters(), **options)
+            for package, model in zip(optims, models, strict=True)
+        )
+        cycles = [
+            package.lr_scheduler.OneCycleLR(stepper, options["lr"], cycle)
+            for package, stepper in zip(optims, (ours, theirs), strict=True)
+            if cycle
+        ]
+        for args in arguments:
+            terms, back = models[0].train().loss(*args)
+            ours.zero_grad()
+            back(needs_input_grad=False)
+            ours.step()
+            tensors = (torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in args)
+            torch_terms = twin.as_tuple(models[1].train().loss(*tensors))
+            theirs.zero_grad()
+            torch_terms[0].backward()
+            theirs.step()
+            for scheduler in cycles:
+                scheduler.step()
+            yield np.array(twin.as_tuple(terms)), np.array([float(t.detach()) for t in torch_terms])
+
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Both outputs for x, in evaluation mode."""
         y, _ = self.ours.eval()(x)

@@ -1,6 +1,9 @@
 """Networks, one file an architecture; each has its twin of the same name in `torch_ref.models`."""
 
 from scratch.models.alexnet import AlexNet as AlexNet
+from scratch.models.autoencoder import Autoencoder as Autoencoder
+from scratch.models.autoencoder import ConvAutoencoder as ConvAutoencoder
+from scratch.models.autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from scratch.models.bert import BERT as BERT
 from scratch.models.bert import BertClassifier as BertClassifier
 from scratch.models.bert import BertConfig as BertConfig
@@ -40,6 +43,8 @@ from scratch.models.tcn import TCN as TCN
 from scratch.models.tcn import TemporalConvNet as TemporalConvNet
 from scratch.models.transformer import Transformer as Transformer
 from scratch.models.unet import UNet as UNet
+from scratch.models.vae import VAE as VAE
+from scratch.models.vae import ConvVAE as ConvVAE
 from scratch.models.vgg import VGG as VGG
 from scratch.models.vit import ViT as ViT
 from scratch.models.vit import ViTConfig as ViTConfig

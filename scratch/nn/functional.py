@@ -44,6 +44,8 @@ from scratch.nn.conv_transpose import conv_transpose2d as conv_transpose2d
 from scratch.nn.conv_transpose import conv_transpose3d as conv_transpose3d
 from scratch.nn.crf import linear_chain_crf as linear_chain_crf
 from scratch.nn.ctc_loss import ctc_loss as ctc_loss
+from scratch.nn.diagonal_gaussian import gaussian_kl as gaussian_kl
+from scratch.nn.diagonal_gaussian import reparameterize as reparameterize
 from scratch.nn.distance import cosine_similarity as cosine_similarity
 from scratch.nn.distance import pairwise_distance as pairwise_distance
 from scratch.nn.distance import pdist as pdist

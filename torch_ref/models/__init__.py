@@ -1,6 +1,9 @@
 """Networks, one file an architecture; each has its twin of the same name in `scratch.models`."""
 
 from torch_ref.models.alexnet import AlexNet as AlexNet
+from torch_ref.models.autoencoder import Autoencoder as Autoencoder
+from torch_ref.models.autoencoder import ConvAutoencoder as ConvAutoencoder
+from torch_ref.models.autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
 from torch_ref.models.bert import BERT as BERT
 from torch_ref.models.bert import BertClassifier as BertClassifier
 from torch_ref.models.bert import BertConfig as BertConfig
@@ -40,6 +43,8 @@ from torch_ref.models.tcn import TCN as TCN
 from torch_ref.models.tcn import TemporalConvNet as TemporalConvNet
 from torch_ref.models.transformer import Transformer as Transformer
 from torch_ref.models.unet import UNet as UNet
+from torch_ref.models.vae import VAE as VAE
+from torch_ref.models.vae import ConvVAE as ConvVAE
 from torch_ref.models.vgg import VGG as VGG
 from torch_ref.models.vit import ViT as ViT
 from torch_ref.models.vit import ViTConfig as ViTConfig
