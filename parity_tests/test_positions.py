@@ -275,7 +275,9 @@ def test_buckets_are_t5s() -> None:
             if np.any(ours != theirs):
                 places = np.abs(relative[ours != theirs])
                 different += [(buckets, distance, int(n)) for n in places]
-    assert set(different) <= {(48, 81, 54)}  # 54 / 24 = (81 / 24)^(16 / 24)
+    # 36 / 24 = (81 / 24)^(8 / 24), 54 / 24 = (81 / 24)^(16 / 24): whole numbers, of which the
+    # logarithm misses one or the other, as the processor has it
+    assert set(different) <= {(48, 81, 36), (48, 81, 54)}
 
 
 @pytest.mark.parametrize("decoder", [False, True])

@@ -35,6 +35,8 @@ from scratch.gradcheck import gradcheck
 from scratch.nn.sparse import SparseGradient
 from scratch.random import Generator
 
+DEEP = 1000  # c of networks of many layers
+SHADOWS = 8  # further runs of torch where float32 misses in one of these
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
 
@@ -203,11 +205,13 @@ def check_layer(
 
     truth: dict[str, Array] = {}  # buffers after the run in float64
 
-    def on_torch(wanted: torch.dtype | None) -> tuple[list[Array], list[Array]]:
+    def on_torch(wanted: torch.dtype | None, shadow: int = 0) -> tuple[list[Array], list[Array]]:
         theirs.to(wanted or TORCH_DTYPE[dtype])
         theirs.load_state_dict(start)
         leaves: list[torch.Tensor] = []
         tensors = twin.to_torch(call, device, wanted, leaves)
+        if shadow:
+            twin.nudge([*leaves, *theirs.parameters()], shadow)
         torch.manual_seed(0)
         ys = twin.as_tuple(theirs(*tensors.args, **tensors.kwargs))
         found = twin.torch_gradients(ys, [*leaves, *theirs.parameters()], dys)
@@ -217,7 +221,9 @@ def check_layer(
 
     c = case.c or entry.c
     zero = case.zero if thorough else None
-    results += _compare_sides(output, tuple(gradients), names, on_torch, case, zero, c, dtype)
+    shadows = SHADOWS if c >= DEEP else 0
+    both = tuple(gradients), names, on_torch
+    results += _compare_sides(output, *both, case, zero, c, dtype, shadows)
     for name, buffer in theirs.to(TORCH_DTYPE[dtype]).named_buffers():
         limit = c if dtype == np.float64 else 8
         mine, what = dict(ours.named_buffers())[name], f"buffer {name}"
@@ -421,11 +427,12 @@ def _compare_sides(
     output: Any,
     gradients: tuple[Any, ...],
     names: list[str],
-    on_torch: Callable[[torch.dtype | None], tuple[list[Array], list[Array]]],
+    on_torch: Callable[..., tuple[list[Array], list[Array]]],
     case: Case,
     zero: tuple[str, ...] | None,
     c: float,
     dtype: np.dtype[Any],
+    shadows: int = 0,
 ) -> list[Comparison]:
     """Outputs and gradients against torch's; in float32 torch also runs in float64 for the truth.
 
@@ -447,11 +454,27 @@ def _compare_sides(
         return results
     truth_outputs = truth_outputs or [None] * len(outputs)
     truth_gradients = truth_gradients or [None] * len(expected)
+    others: list[tuple[list[Array], list[Array]]] = []
+
+    def judged(
+        what: str, mine: Any, theirs: Array, truth: Array | None, at: tuple[int, int]
+    ) -> Any:
+        options: dict[str, Any] = {"c": c, "truth": truth}
+        options["at_least"] = case.cancels if at[0] else case.output_cancels
+        found = close(what, mine, theirs, **options)
+        if found.passed or truth is None or not shadows:
+            return found
+        if not others:
+            others.extend(on_torch(None, k) for k in range(1, shadows + 1))
+            on_torch(None)  # leave the module as its own run left it
+        side, i = at
+        return close(what, mine, theirs, **options, shadows=[run[side][i] for run in others])
+
     for i, (y, t, truth) in enumerate(zip(ours, outputs, truth_outputs, strict=True)):
-        what = f"output {i}" if i else "output"
-        results.append(close(what, y, t, c=c, truth=truth, at_least=case.output_cancels))
-    for name, g, t, truth in zip(names, gradients, expected, truth_gradients, strict=True):
-        results.append(close(f"gradient of {name}", g, t, c=c, truth=truth, at_least=case.cancels))
+        results.append(judged(f"output {i}" if i else "output", y, t, truth, (0, i)))
+    pairs = zip(names, gradients, expected, truth_gradients, strict=True)
+    for i, (name, g, t, truth) in enumerate(pairs):
+        results.append(judged(f"gradient of {name}", g, t, truth, (1, i)))
         if zero is not None:
             results.append(nonzero(f"gradient of {name}", t, name in zero))
     return results

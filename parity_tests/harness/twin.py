@@ -112,6 +112,16 @@ def to_torch(
     return map_call(convert, call)
 
 
+def nudge(tensors: Iterable[torch.Tensor], seed: int) -> None:
+    """Move each number to the next one above or below, or leave it, by chance."""
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in tensors:
+            way = torch.randint(-1, 2, tensor.shape, generator=source).to(tensor.device)
+            end = torch.where(way > 0, torch.inf, -torch.inf).to(tensor)
+            tensor.copy_(torch.where(way == 0, tensor, torch.nextafter(tensor, end)))
+
+
 def as_tuple(value: Any) -> tuple[Any, ...]:
     """Several outputs or gradients as a flat tuple."""
     if isinstance(value, tuple | list):
