@@ -5,7 +5,9 @@ float32    |ours - truth| <= (4 r + 4) eps scale  truth = torch in float64, r = 
 
 One run of torch is one draw of r, and in a deep network, which has hundreds of tensors, torch is
 lucky in some. There, where ours misses, torch runs again from starts that are one rounding away,
-and r is its largest error in all of them. So a tolerance belongs to the dtype and the kind of operation, and a loss of accuracy in float32
+and r is its largest error in all of them.
+
+So a tolerance belongs to the dtype and the kind of operation, and a loss of accuracy in float32
 shows even where both sides agree loosely. A NaN or an infinity must stand at the same place on both
 sides.
 """
