@@ -23,8 +23,9 @@ from parity_tests.harness.entry import (
     unchecked,
 )
 from scratch import nn
-from scratch.models import diffusion
+from scratch.models import denoisers, diffusion
 from scratch.nn.op import Backward
+from torch_ref.models import denoisers as torch_denoisers
 from torch_ref.models import diffusion as torch_diffusion
 
 HO = "Ho, Jain & Abbeel 2020, arXiv:2006.11239"
@@ -191,7 +192,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DenoisingUNet,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=1,
+        entries=None,  # of its parts: below
         steps=False,
         cases=(
             Case("two levels", timed(2, 2, 4, 6), init=Call(*UNET), modes=("train",)),
@@ -210,15 +211,69 @@ ENTRIES: list[Entry] = [
         ),
     ),
     Layer(
+        "ResidualBlock",
+        denoisers.ResidualBlock,
+        torch_denoisers.ResidualBlock,
+        source=f"{HO}, appendix B",
+        c=1000,
+        entries=2,
+        steps=False,
+        cases=(
+            Case(
+                "wider",
+                lambda d: Call(d.normal(2, 4, 3, 5), d.normal(2, 3)),
+                init=Call(4, 6, 3, 2),
+                modes=("train",),
+            ),
+            Case(
+                "as wide",
+                lambda d: Call(d.normal(3, 4, 2, 4), d.normal(3, 5)),
+                init=Call(4, 4, 5, 1),
+                modes=("eval",),
+            ),
+        ),
+    ),
+    Layer(
+        "PixelAttention",
+        denoisers.PixelAttention,
+        torch_denoisers.PixelAttention,
+        source=f"{HO}, appendix B",
+        c=1000,
+        entries=2,
+        steps=False,
+        cases=(
+            Case(
+                "two heads",
+                lambda d: Call(d.normal(2, 6, 3, 4)),
+                init=Call(6, 2, 3),
+                modes=("train",),
+            ),
+            Case(
+                "one head, one pixel",
+                lambda d: Call(d.normal(3, 4, 1, 1)),
+                init=Call(4, 1, 2),
+                modes=("eval",),
+            ),
+        ),
+    ),
+    Layer(
         "DDPM",
         DiffusionLoss,
         TorchDiffusionLoss,
         source=f"{HO}, equation 14",
         c=1000,
-        entries=2,
+        entries=4,
+        cases=(Case("points", noised(6, 2), init=Call("DenoisingMLP", 2, 7, 1, 6)),),
+    ),
+    Layer(
+        "DDPM of images",
+        DiffusionLoss,
+        TorchDiffusionLoss,
+        source=f"{HO}, equation 14",
+        c=1000,
+        entries=None,  # of points: above
         steps=False,
         cases=(
-            Case("points", noised(6, 2), init=Call("DenoisingMLP", 2, 7, 1, 6)),
             Case(
                 "images",
                 noised(3, 2, 4, 4),
