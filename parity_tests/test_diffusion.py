@@ -210,11 +210,12 @@ def test_the_unet_by_a_difference() -> None:
     """Of all parameters and the input at once, along one random direction."""
     generator = Generator(0)
     network = scratch.models.DenoisingUNet(1, 4, (1, 2), 2, 2, 1, dtype=np.float64)
-    x = generator.randn(2, 1, 4, 4, dtype=np.float64)
+    x: Array = generator.randn(2, 1, 4, 4, dtype=np.float64)
     parameters = list(network.parameters())
     for p in parameters:
         p.data = generator.normal(0.0, 0.3, p.shape, dtype=np.float64)
-    ways = [generator.randn(*a.shape, dtype=np.float64) for a in (x, *parameters)]
+    shapes = [x.shape, *(p.shape for p in parameters)]
+    ways = [generator.randn(*shape, dtype=np.float64) for shape in shapes]
     dy = generator.randn(*x.shape, dtype=np.float64)
 
     def along(h: float) -> float:

@@ -1,6 +1,7 @@
 """Benchmarks of generative models: whole steps of training on images, float32."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def ddpm(target: float) -> Timing:
         optimizer.step()
 
     def torch_run() -> None:
-        loss = theirs.loss(*tensors)
+        loss: Any = theirs.loss(*tensors)
         reference.zero_grad()
         loss.backward()
         reference.step()
@@ -68,15 +69,16 @@ def dcgan(target: float) -> Timing:
     given = normal(ROWS, 1, SIZE, SIZE), normal(ROWS, 64), normal(ROWS, 64)
     tensors = [torch.from_numpy(a) for a in given]
     rounds = scratch.training.Round(*given), torch_ref.training.Round(*tensors)
-    runs = [
-        lambda k=k, package=package: list(
-            package.train_adversarial(
-                generators[k], discriminators[k], optimizers[k], package.Game(), [rounds[k]]
-            )
-        )
-        for k, package in enumerate((scratch.training, torch_ref.training))
-    ]
-    return pair(f"DCGAN round, width 32, {ROWS} x 1 x {SIZE} x {SIZE}", *runs, target)
+
+    def play(side: int, package: Any) -> None:
+        players = generators[side], discriminators[side], optimizers[side]
+        list(package.train_adversarial(*players, package.Game(), [rounds[side]]))
+
+    name = f"DCGAN round, width 32, {ROWS} x 1 x {SIZE} x {SIZE}"
+    ours, theirs = (
+        partial(play, *side) for side in enumerate((scratch.training, torch_ref.training))
+    )
+    return pair(name, ours, theirs, target)
 
 
 BENCHMARKS: dict[str, Callable[[], Timing]] = {

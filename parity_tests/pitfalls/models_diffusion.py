@@ -152,7 +152,8 @@ class OtherSampler(DDPM):
             e, _ = self.denoiser(x, np.full(len(x), t))
             x = (x - s.betas[t] / math.sqrt(1 - s.cumulative[t]) * e) / math.sqrt(self.share(t))
             x = x + self.spread(variances[t]) * (z[k] if t > 0 else self.last(z))
-        return x
+        made: Array = x
+        return made
 
     def share(self, t: int) -> float:
         """What is left of the signal in a step."""
@@ -215,7 +216,8 @@ class OtherDDIM(DDPM):
             x = math.sqrt(before) * clean + math.sqrt(max(0.0, self.direction(before, v))) * e
             if v > 0 and k < len(rows):
                 x = x + math.sqrt(v) * z[k]
-        return x
+        made: Array = x
+        return made
 
     def end(self) -> float:
         """A after the last step."""
