@@ -411,7 +411,29 @@ REFUSALS: list[Refusal] = [
             "no groups": {"groups": 0},
             "groups": {"groups": 3},
             "negative heads": {"heads": -1},
-            "heads": {"heads": 5},
+        },
+    ),
+    *refusals(
+        "PixelAttention",
+        denoisers.PixelAttention,
+        {
+            "no heads": {"channels": 4, "heads": 0, "groups": 2},
+            "heads": {"channels": 4, "heads": 3, "groups": 2},
+        },
+    ),
+    *refusals("PixelAttention", scratch.models.DenoisingUNet, {"in a U-Net": {"heads": 5}}),
+    *refusals(
+        "PixelAttention",
+        denoisers.PixelAttention(1, 1, 1, **OPTIONS),
+        {"pixels in a row": {"input": X[:, None]}, "integers": {"input": IMAGES > 0}},
+    ),
+    *refusals(
+        "ResidualBlock",
+        functools.partial(denoisers.ResidualBlock(1, 1, 2, 1, **OPTIONS), IMAGES),
+        {
+            "time for all": {"time": X[:1]},
+            "features of the time": {"time": X[:, :1]},
+            "time as integers": {"time": X > 0},
         },
     ),
     *refusals(

@@ -165,6 +165,9 @@ class ResidualBlock(Module):
 
     Shape:
         (N, in_channels, H, W) and (N, time_features) to (N, out_channels, H, W).
+
+    Raises:
+        TypeError, ValueError: in a forward, if a shape is wrong.
     """
 
     def __init__(
@@ -190,6 +193,8 @@ class ResidualBlock(Module):
 
     def forward(self, input: Array, time: Array) -> tuple[Array, Backward]:
         """y, and its backward: dy -> dx, dc."""
+        time = check.floating("ResidualBlock", "time", time)
+        check.shape("ResidualBlock", "time", time, (len(input), self.time.in_features))
         n, norm1_back = self.norm1(input)
         a, act1_back = self.act(n)
         h, conv1_back = self.conv1(a)
@@ -221,6 +226,10 @@ class PixelAttention(Module):
 
     Shape:
         (N, channels, H, W) to the same.
+
+    Raises:
+        TypeError, ValueError: if the heads do not divide the channels; in a forward, if the shape
+            is wrong.
     """
 
     def __init__(
@@ -233,14 +242,18 @@ class PixelAttention(Module):
         generator: Generator | None = None,
     ) -> None:
         options: dict[str, Any] = {"dtype": dtype, "generator": generator or Generator()}
-        self.heads = heads
+        self.heads = check.size("PixelAttention", "heads", heads, low=1)
+        if channels % heads:
+            check.refuse("PixelAttention", f"heads that divide {channels} channels", heads)
         self.norm = nn.GroupNorm(groups, channels, EPS, dtype=dtype)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, **options)
         self.out = zeroed(nn.Conv2d(channels, channels, 1, **options))
 
     def forward(self, input: Array) -> tuple[Array, Backward]:
         """y, and its backward: dy -> dx."""
-        rows, channels, height, width = input.shape
+        x = check.floating("PixelAttention", "input", input)
+        check.shape("PixelAttention", "input", x, ("N", self.norm.num_channels, "H", "W"))
+        rows, channels, height, width = x.shape
         n, norm_back = self.norm(input)
         z, qkv_back = self.qkv(n)
         parts = z.reshape(rows, 3, self.heads, channels // self.heads, height * width)
@@ -307,8 +320,6 @@ class DenoisingUNet(Module):
         for n in (width, *widths):
             if n % groups:
                 check.refuse(name, f"groups that divide {n} channels", groups)
-        if heads and widths[-1] % heads:
-            check.refuse(name, f"heads that divide {widths[-1]} channels", heads)
         options: dict[str, Any] = {"dtype": dtype, "generator": generator or Generator()}
         each: Any = (4 * width, groups)
         self.time = TimeEmbedding(width, 4 * width, **options)
