@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from parity_tests.benchmarks import attention, convolution, dense, norm, recurrent
+from parity_tests.benchmarks import attention, convolution, dense, generative, norm, recurrent
 from parity_tests.benchmarks.timing import Timing
 
 BENCHMARKS: dict[str, Callable[[], Timing]] = {
@@ -11,4 +11,5 @@ BENCHMARKS: dict[str, Callable[[], Timing]] = {
     **norm.BENCHMARKS,
     **attention.BENCHMARKS,
     **recurrent.BENCHMARKS,
+    **generative.BENCHMARKS,
 }

@@ -15,6 +15,11 @@ from scratch.models.char_rnn import SimpleRNN as SimpleRNN
 from scratch.models.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from scratch.models.dcgan import DCGANGenerator as DCGANGenerator
 from scratch.models.deeplabv3 import DeepLabV3 as DeepLabV3
+from scratch.models.denoisers import DenoisingMLP as DenoisingMLP
+from scratch.models.denoisers import DenoisingUNet as DenoisingUNet
+from scratch.models.denoisers import TimeEmbedding as TimeEmbedding
+from scratch.models.diffusion import DDPM as DDPM
+from scratch.models.diffusion import NoiseSchedule as NoiseSchedule
 from scratch.models.efficientnet import EfficientNet as EfficientNet
 from scratch.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
 from scratch.models.gan import ConditionalGenerator as ConditionalGenerator

@@ -15,6 +15,11 @@ from torch_ref.models.char_rnn import SimpleRNN as SimpleRNN
 from torch_ref.models.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from torch_ref.models.dcgan import DCGANGenerator as DCGANGenerator
 from torch_ref.models.deeplabv3 import DeepLabV3 as DeepLabV3
+from torch_ref.models.denoisers import DenoisingMLP as DenoisingMLP
+from torch_ref.models.denoisers import DenoisingUNet as DenoisingUNet
+from torch_ref.models.denoisers import TimeEmbedding as TimeEmbedding
+from torch_ref.models.diffusion import DDPM as DDPM
+from torch_ref.models.diffusion import NoiseSchedule as NoiseSchedule
 from torch_ref.models.efficientnet import EfficientNet as EfficientNet
 from torch_ref.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
 from torch_ref.models.gan import ConditionalGenerator as ConditionalGenerator
