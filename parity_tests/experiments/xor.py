@@ -491,7 +491,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     """Train both twins on XOR from many starts, under both losses, and explain every failure."""
     outcome = Outcome("xor")
     task = get("xor")
-    seeds, widths = (20, (2, 4)) if small else (100, (2, 3, 4, 8))
+    seeds, widths = (12, (2, 4)) if small else (100, (2, 3, 4, 8))
     found = of_recipe(outcome, widths, seeds, seed)
     stuck = failures(outcome, found, 300 if small else 5000, seed)
     guide = of_guide(outcome, 1 if small else 10, seed)
