@@ -381,7 +381,7 @@ def _draw(path: Path, readers: dict[str, Reader], counted: list[float], costs: l
         )
         loss.legend(fontsize=9)
         names = [str(n) for n in range(len(counted))]
-        names += [name.replace(", ", ",\n") for name in readers]
+        names += [name.replace(", equal ", "\nequal\n") for name in readers]
         bars.bar(range(len(counted)), counted, color="0.75")
         for k, (name, r) in enumerate(readers.items(), len(counted)):
             bars.bar(k - 0.2, r.test[0], 0.38, color=colours[name])
