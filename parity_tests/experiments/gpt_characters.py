@@ -153,8 +153,7 @@ def read_gpt(twins: Twins, ids: Array, size: Size, seed: int) -> Iterator[tuple[
 
 def gradients(model: Any, x: Array, t: Array) -> float:
     """The loss of a batch; every parameter gets its gradient."""
-    for parameter in model.parameters():
-        parameter.zero_grad()
+    model.zero_grad()
     output, back = model(x)
     recurrent = isinstance(output, tuple)
     logits = output[0] if recurrent else output

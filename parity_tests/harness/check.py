@@ -222,8 +222,9 @@ def check_layer(
     c = case.c or entry.c
     zero = case.zero if thorough else None
     shadows = SHADOWS if c >= DEEP else 0
-    both = tuple(gradients), names, on_torch
-    results += _compare_sides(output, *both, case, zero, c, dtype, shadows)
+    results += _compare_sides(
+        output, tuple(gradients), names, on_torch, case, zero, c, dtype, shadows
+    )
     for name, buffer in theirs.to(TORCH_DTYPE[dtype]).named_buffers():
         limit = c if dtype == np.float64 else 8
         mine, what = dict(ours.named_buffers())[name], f"buffer {name}"
@@ -457,24 +458,23 @@ def _compare_sides(
     others: list[tuple[list[Array], list[Array]]] = []
 
     def judged(
-        what: str, mine: Any, theirs: Array, truth: Array | None, at: tuple[int, int]
-    ) -> Any:
-        options: dict[str, Any] = {"c": c, "truth": truth}
-        options["at_least"] = case.cancels if at[0] else case.output_cancels
+        what: str, mine: Any, theirs: Array, truth: Array | None, side: int, i: int
+    ) -> Comparison:
+        at_least = case.cancels if side else case.output_cancels
+        options: dict[str, Any] = {"c": c, "truth": truth, "at_least": at_least}
         found = close(what, mine, theirs, **options)
         if found.passed or truth is None or not shadows:
             return found
         if not others:
             others.extend(on_torch(None, k) for k in range(1, shadows + 1))
             on_torch(None)  # leave the module as its own run left it
-        side, i = at
         return close(what, mine, theirs, **options, shadows=[run[side][i] for run in others])
 
     for i, (y, t, truth) in enumerate(zip(ours, outputs, truth_outputs, strict=True)):
-        results.append(judged(f"output {i}" if i else "output", y, t, truth, (0, i)))
+        results.append(judged(f"output {i}" if i else "output", y, t, truth, 0, i))
     pairs = zip(names, gradients, expected, truth_gradients, strict=True)
     for i, (name, g, t, truth) in enumerate(pairs):
-        results.append(judged(f"gradient of {name}", g, t, truth, (1, i)))
+        results.append(judged(f"gradient of {name}", g, t, truth, 1, i))
         if zero is not None:
             results.append(nonzero(f"gradient of {name}", t, name in zero))
     return results

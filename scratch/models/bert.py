@@ -21,6 +21,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check, nn
 from scratch.check import Array
+from scratch.models.causal_lm import check_mask
 from scratch.models.encoder_parts import (
     ACTIVATIONS,
     EncoderConfig,
@@ -298,14 +299,7 @@ def seen(function: str, attention_mask: object, shape: tuple[int, ...]) -> Array
     """Which keys are seen, as (B, 1, 1, T); None where all are."""
     if attention_mask is None:
         return None
-    if not isinstance(attention_mask, np.ndarray) or attention_mask.dtype.kind not in "biu":
-        expected = "attention_mask to be an integer or bool array"
-        check.refuse(function, expected, check.describe(attention_mask), TypeError)
-    check.shape(function, "attention_mask", attention_mask, shape)
-    mask = attention_mask.astype(bool)
-    if (attention_mask != mask).any():
-        expected = "attention_mask of 1, seen, and 0, not seen"
-        check.refuse(function, expected, attention_mask[attention_mask != mask][0])
+    mask = check_mask(function, attention_mask, shape)
     return None if mask.all() else mask[:, None, None]
 
 

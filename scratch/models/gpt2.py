@@ -37,15 +37,11 @@ from scratch.models.causal_lm import (
 from scratch.models.pretrained import Config
 from scratch.nn import functional as F
 from scratch.nn import init
+from scratch.nn.gated_feed_forward import GATES
 from scratch.nn.module import Module, Parameter
 from scratch.nn.op import Backward, unbroadcast
 from scratch.nn.scaled_dot_product_attention import apart, together
 from scratch.random import Generator
-
-
-def _linear(x: Array) -> tuple[Array, Backward]:
-    return x, lambda dy: dy
-
 
 # Hugging Face's names
 ACTIVATIONS: dict[str, Callable[[Array], tuple[Array, Backward]]] = {
@@ -61,7 +57,7 @@ ACTIVATIONS: dict[str, Callable[[Array], tuple[Array, Backward]]] = {
     "hardswish": F.hardswish,
     "tanh": F.tanh,
     "sigmoid": F.sigmoid,
-    "linear": _linear,
+    "linear": GATES["identity"],
 }
 
 
