@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 from scratch.threads import set_num_threads
@@ -12,8 +13,11 @@ from scratch.threads import set_num_threads
 def pytest_configure() -> None:
     """One thread on either side: two pools that wait by spinning slow each other down.
 
-    transformers, which is imported later, never looks for anything on a network.
+    transformers, which is imported later, never looks for anything on a network. hypothesis draws
+    the same examples in every run; `--hypothesis-profile=default` draws others.
     """
+    settings.register_profile("same examples", derandomize=True, database=None)
+    settings.load_profile("same examples")
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")

@@ -32,7 +32,7 @@ def pair(*gradients: Any) -> tuple[list[Any], list[Any]]:
     return ours, theirs
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None)
 @given(
     shapes=st.lists(st.lists(st.integers(1, 4), max_size=3).map(tuple), min_size=1, max_size=4),
     scale=st.sampled_from([1e-9, 1e-6, 1e-3, 1.0, 1e6]),

@@ -153,7 +153,6 @@ PAIR = st.tuples(st.integers(1, 3), st.integers(1, 3))
 GENERATED = settings(
     max_examples=200,
     deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -187,7 +187,7 @@ def drawn(draw: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", OPS)
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_equals_torch(name: str, data: Any) -> None:
     large = 20.0 if name.startswith("wasserstein") else 0.0  # scores of both signs cancel

@@ -39,7 +39,7 @@ Strategy = st.SearchStrategy[Any]
 
 def examples(number: int) -> settings:
     """The same examples in every run."""
-    return settings(max_examples=number, deadline=None, derandomize=True, database=None)
+    return settings(max_examples=number, deadline=None)
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ def moved(
     return fresh, other
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True, database=None)
+@settings(max_examples=2000, deadline=None)
 @given(run=runs())
 def test_any_run(run: Run) -> None:
     with strict_warnings():
@@ -293,7 +293,7 @@ def searches(draw: Any) -> tuple[dict[str, Any], int, int, int]:
     return options, draw(st.integers(1, 6)), draw(st.integers(1, 4)), draw(st.integers(0, 99))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None)
 @given(drawn=searches())
 def test_any_search(drawn: tuple[dict[str, Any], int, int, int]) -> None:
     """Steps down a bowl, and the same in torch with losses and gradients that are off by roundings.

@@ -190,9 +190,11 @@ DRAWN: dict[str, Drawn] = {
     "alibi": alibi,
     "relative_position_bias": buckets,
 }
-# p (dp - sum p dp) of a single key is 0, or what rounding leaves of it.
+# p (dp - sum p dp) of a single key is 0, or what rounding leaves of it; so is p - 1 of a sure
+# target, and the difference of BPR-max's two softmaxes.
 CANCELS = {"scaled_dot_product_attention": 1.0, "memory_efficient_attention": 1.0}
-CANCELS |= {"multi_head_attention_forward": 10.0}
+CANCELS |= {"multi_head_attention_forward": 10.0, "additive_attention": 1.0}
+CANCELS |= {"sampled_cross_entropy": 1.0, "bpr_max_loss": 1.0}
 
 
 @pytest.mark.parametrize("name", DRAWN)

@@ -30,7 +30,7 @@ PROMPTS = np.random.default_rng(0).integers(3, VOCABULARY, (3, 4))
 # Filters
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     rows=st.sampled_from(["normal", "few values", "ties", "dyadic"]),

@@ -29,7 +29,7 @@ INSTANCE = [("InstanceNorm1d", 1), ("InstanceNorm2d", 2), ("InstanceNorm3d", 3)]
 
 def examples(number: int) -> settings:
     """The same examples in every run."""
-    return settings(max_examples=number, deadline=None, derandomize=True, database=None)
+    return settings(max_examples=number, deadline=None)
 
 
 @st.composite

@@ -416,7 +416,7 @@ def test_lbfgs_direction_is_that_of_the_bfgs_matrix() -> None:
     assert np.max(np.abs(state["d"] - expected)) < 1e-12 * np.max(np.abs(expected))
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(
     center=st.floats(0.05, 50),
     first=st.floats(1e-3, 1e3),

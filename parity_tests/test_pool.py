@@ -31,7 +31,7 @@ Drawn = st.DataObject
 
 def examples(number: int) -> settings:
     """The same examples in every run."""
-    return settings(max_examples=number, deadline=None, derandomize=True, database=None)
+    return settings(max_examples=number, deadline=None)
 
 
 def values(

@@ -147,7 +147,7 @@ def test_their_application_to_our_angles_is_ours_to_the_last_bit_but_one() -> No
         np.testing.assert_allclose(y, theirs.numpy(), rtol=0, atol=1e-15 * np.abs(x).max())
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None)
 @given(
     t=st.integers(0, 500),
     s=st.integers(0, 500),

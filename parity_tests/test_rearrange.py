@@ -30,7 +30,7 @@ WINDOWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=800, deadline=None, derandomize=True, database=None)
+@settings(max_examples=800, deadline=None)
 @given(
     drawn=st.one_of(
         st.tuples(st.just("pad"), PADDING),
@@ -70,7 +70,7 @@ def test_any_arguments(drawn: tuple[str, dict[str, Any]], shape: list[int], seed
         assert (comparison := close(what, ours, theirs.numpy(), c=64)).passed, str(comparison)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None)
 @given(
     options=WINDOWS,
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),

@@ -56,7 +56,7 @@ def torchs(x: Array, dy: Array | None = None, **options: Any) -> tuple[Array, Ar
 
 
 @given(resizes(), st.integers(0, 2**31))
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None)
 def test_generated_resizes(case: tuple[tuple[int, ...], dict[str, Any]], seed: int) -> None:
     """Values and gradients in both precisions."""
     shape, options = case
@@ -162,7 +162,7 @@ def test_antialias_of_an_axis_that_keeps_its_size() -> None:
     st.sampled_from((2, 4, None)),
     st.integers(0, 2**31),
 )
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200, deadline=None)
 def test_generated_grids(
     mode: str, padding: str, align: bool, sizes: list[int], lattice: int | None, seed: int
 ) -> None:

@@ -302,7 +302,7 @@ def plain(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, deadline=None)
 @given(
     drawn=st.lists(st.one_of(SIMPLE, CYCLES, PLATEAU, SEQUENCE, CHAIN), min_size=1, max_size=3),
     name=st.sampled_from(["SGD", "Adam"]),

@@ -54,7 +54,7 @@ def test_it_learns_the_same_again_and_fewer_tokens_are_needed(bpe: Tokenizer) ->
     assert bpe.decode(ids) == CORPUS
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=100, deadline=None)
 @given(text=st.text(max_size=60))
 def test_any_text_comes_back(bpe: Tokenizer, text: str) -> None:
     assert bpe.decode(bpe.encode(text)) == text

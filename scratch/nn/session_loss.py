@@ -247,7 +247,9 @@ def bpr_max_loss(
     @quiet
     def backward(dy: Array) -> Array:
         v = np.exp(_log_softmax(-_softplus(-z), on))
-        dx = np.where(on, w - v * logistic(-z), 0.0)
+        # w - v s(-z) in the form that keeps a small s(z): of one negative, w = v = 1, it is s(z).
+        dx = np.where(z < 0, w - v + v * logistic(z), w - v * logistic(-z))
+        dx = np.where(on, dx, 0.0)
         dx += np.where(on, a * w * (square + 2 * x - penalty[:, None]), 0.0)
         dx[rows, t] = -_sum(v, logistic(z), on)
         dx *= reduced_back(dy)[:, None]
