@@ -11,6 +11,7 @@ import scratch.generation
 import torch_ref.generation
 import torch_ref.models
 from parity_tests.harness import twin
+from scratch import nn
 from scratch.check import Array
 from scratch.models import Transformer
 from scratch.nn import functional as F
@@ -240,3 +241,32 @@ def test_a_backward_refuses_changed_weights() -> None:
         dict(model.named_parameters())[name].version += 1
         with pytest.raises(RuntimeError, match="expected parameter"):
             back(np.ones_like(logits))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_mask_of_the_past_is_torchs(n: int, dtype: str) -> None:
+    ours = nn.Transformer.generate_square_subsequent_mask(n, np.dtype(dtype))
+    make: Any = torch.nn.Transformer.generate_square_subsequent_mask
+    theirs = make(n, dtype=getattr(torch, dtype)).numpy()
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("side", ["Encoder", "Decoder"])
+def test_the_layers_of_a_stack_start_alike_and_are_their_own(side: str) -> None:
+    """Copies of the given layer, as in torch: equal values, different arrays."""
+    layer = getattr(nn, f"Transformer{side}Layer")(8, 2, 11, generator=Generator(3))
+    torch.manual_seed(3)
+    torch_layer = getattr(torch.nn, f"Transformer{side}Layer")(8, 2, 11)
+    ours = getattr(nn, f"Transformer{side}")(layer, 3)
+    options = {"enable_nested_tensor": False} if side == "Encoder" else {}
+    theirs = getattr(torch.nn, f"Transformer{side}")(torch_layer, 3, **options)
+    for name, value in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[name], value.numpy(), name)
+    first, *others = ours.layers
+    for other in others:
+        for p, q in zip(first.parameters(), other.parameters(), strict=True):
+            assert p is not q
+            assert not np.shares_memory(p.data, q.data)
+            np.testing.assert_array_equal(p.data, q.data)

@@ -107,13 +107,18 @@ def check_ids(function: str, ids: object, size: int) -> Array:
     return found
 
 
-def check_mask(function: str, mask: object, shape: tuple[int, ...] | None = None) -> Array:
+def check_mask(
+    function: str,
+    mask: object,
+    shape: tuple[int, ...] | None = None,
+    name: str = "attention_mask",
+) -> Array:
     """A mask (B, T) of 0 and 1 as bool."""
     found = mask
     if not isinstance(mask, np.ndarray) or mask.dtype != bool:
-        found = check.integer(function, "attention_mask", mask, 0, 2) == 1
+        found = check.integer(function, name, mask, 0, 2) == 1
     tokens: Any = found
-    check.shape(function, "attention_mask", tokens, shape or ("B", "T"))
+    check.shape(function, name, tokens, shape or ("B", "T"))
     return np.asarray(tokens)
 
 

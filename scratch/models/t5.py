@@ -26,6 +26,7 @@ from numpy.typing import DTypeLike
 
 from scratch import check, nn
 from scratch.check import Array
+from scratch.models.causal_lm import check_mask
 from scratch.models.pretrained import Config, Pretrained
 from scratch.nn import functional as F
 from scratch.nn import init
@@ -627,8 +628,5 @@ def _seen(what: str, mask: object, ids: Array) -> Array | None:
     """True (B, 1, 1, S) where there is a token, None if there is one everywhere."""
     if mask is None:
         return None
-    if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "biu":
-        check.refuse("T5", f"{what} to be a bool or integer array", check.describe(mask), TypeError)
-    check.shape("T5", what, mask, ids.shape)
-    seen = mask.astype(bool)
+    seen = check_mask("T5", mask, ids.shape, what)
     return None if seen.all() else seen[:, None, None]
