@@ -28,7 +28,6 @@ import numpy as np
 import torch
 
 import scratch.models
-import scratch.optim.clip
 import torch_ref.generation
 import torch_ref.models
 from datasets.markov import Markov
@@ -42,7 +41,6 @@ from parity_tests.harness.draw import Array
 from parity_tests.harness.twin import to_tensors
 from scratch import generation
 from scratch.nn import functional as F
-from scratch.optim.lr_scheduler import OneCycleLR
 from scratch.random import Generator
 
 BATCH = 16
@@ -127,40 +125,36 @@ def windows(ids: Array, size: Size, seed: int) -> Iterator[tuple[Array, Array]]:
 
 def read_gpt(twins: Twins, ids: Array, size: Size, seed: int) -> Iterator[tuple[float, float]]:
     """Take one step in each, whenever the next pair of losses is asked for."""
-    ours, theirs = twins.ours.train(), twins.theirs.train()
-    adam = scratch.optim.AdamW(ours.parameters(), size.rate)
-    torch_adam = torch.optim.AdamW(theirs.parameters(), size.rate)
-    cycle = OneCycleLR(adam, size.rate, size.steps, pct_start=0.15)
-    torch_one_cycle = torch.optim.lr_scheduler.OneCycleLR
-    torch_cycle = torch_one_cycle(torch_adam, size.rate, size.steps, pct_start=0.15)
-    for x, t in islice(windows(ids, size, seed), size.steps):
-        loss = gradients(ours, x, t)
-        scratch.optim.clip.clip_grad_norm_(ours.parameters(), 1.0)
-        adam.step()
-        cycle.step()
 
-        torch_logits = theirs(torch.from_numpy(x))
-        torch_loss = torch.nn.functional.cross_entropy(
-            torch_logits.flatten(0, 1), torch.from_numpy(t).flatten()
-        )
-        torch_adam.zero_grad()
-        torch.autograd.backward(torch_loss)
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
-        torch_adam.step()
-        torch_cycle.step()
-        yield loss, float(torch_loss.detach())
+    def torch_loss(model: Any, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(model(x).flatten(0, 1), t.flatten())
+
+    pairs = twins.steps(
+        "AdamW",
+        {"lr": size.rate},
+        (loss, torch_loss),
+        islice(windows(ids, size, seed), size.steps),
+        schedule=lambda package, adam: package.OneCycleLR(
+            adam, size.rate, size.steps, pct_start=0.15
+        ),
+        clip=1.0,
+    )
+    return ((float(a[0]), float(b[0])) for a, b in pairs)
 
 
-def gradients(model: Any, x: Array, t: Array) -> float:
-    """The loss of a batch; every parameter gets its gradient."""
-    model.zero_grad()
+def loss(model: Any, x: Array, t: Array) -> tuple[Array, Callable[..., Any]]:
+    """The loss of a batch, and its backward."""
     output, back = model(x)
     recurrent = isinstance(output, tuple)
     logits = output[0] if recurrent else output
-    loss, loss_back = F.cross_entropy(logits.reshape(t.size, -1), t.ravel())
-    dlogits = loss_back().reshape(logits.shape)
-    back(*((dlogits, None) if recurrent else (dlogits,)), needs_input_grad=False)
-    return float(loss)
+    value, loss_back = F.cross_entropy(logits.reshape(t.size, -1), t.ravel())
+
+    def backward(needs_input_grad: bool = True) -> Any:
+        dlogits = loss_back().reshape(logits.shape)
+        dy = (dlogits, None) if recurrent else (dlogits,)
+        return back(*dy, needs_input_grad=needs_input_grad)
+
+    return value, backward
 
 
 def cost(models: Sequence[Any], ids: Array, size: Size) -> list[float]:
@@ -171,7 +165,8 @@ def cost(models: Sequence[Any], ids: Array, size: Size) -> list[float]:
         for model, times in zip(models, found, strict=True):
             batch_first = not hasattr(model, "rnn")
             began = time.perf_counter()
-            gradients(model, x if batch_first else x.T.copy(), t if batch_first else t.T.copy())
+            _, back = loss(model, *(a if batch_first else a.T.copy() for a in (x, t)))
+            back(needs_input_grad=False)
             times.append(time.perf_counter() - began)
     return [float(np.median(times[2:])) for times in found]
 

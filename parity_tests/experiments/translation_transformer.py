@@ -13,6 +13,7 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3 and 5.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,9 @@ from parity_tests.experiments.translation_rnn import (
     SMALL_LONG,
     Learned,
     answered,
-    tensors,
 )
 from parity_tests.experiments.twins import Twins, alike, apart
+from parity_tests.harness.draw import Array
 from scratch.nn import functional as F
 from scratch.optim.lr_scheduler import noam
 
@@ -68,6 +69,7 @@ class Plan:
     average: float | None = None
 
 
+SMOOTHED: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
 DATES = Plan(16_000, 1000, 3000, 64, 800, 128, 2, np.float32, 0.995)
 REVERSAL = Plan(16_000, 500, 2500, 64, 400, 128, 2, np.float32, 0.995)
 SMALL_DATES = Plan(4000, 200, 220, 32, 100, 48, 1)
@@ -104,41 +106,41 @@ def averages(pair: Twins, decay: float) -> tuple[Any, Any]:
     )
 
 
+def loss(model: Any, *arrays: Array) -> tuple[Array, Callable[..., None]]:
+    """Smoothed cross-entropy of a batch; its backward."""
+    logits, model_back = model(*arrays[:3])
+    flat = logits.reshape(-1, logits.shape[2])
+    value, loss_back = F.cross_entropy(flat, arrays[3].ravel(), **SMOOTHED)
+
+    def backward(needs_input_grad: bool = True) -> None:
+        model_back(loss_back().reshape(logits.shape))
+
+    return value, backward
+
+
+def torch_loss(model: Any, *given: torch.Tensor) -> torch.Tensor:
+    """The same in torch."""
+    logits = model(*given[:3]).flatten(0, 1)
+    return torch.nn.functional.cross_entropy(logits, given[3].flatten(), **SMOOTHED)
+
+
 def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
     """Train both on the same batches, the target given up to each character."""
     pair = models(train, plan, seed)
-    adam: dict[str, Any] = {"lr": 1.0, "betas": (0.9, 0.98), "eps": 1e-9}
-    ours = scratch.optim.Adam(pair.ours.parameters(), **adam)
-    theirs = torch.optim.Adam(pair.theirs.parameters(), **adam)
     rate = noam(plan.d_model, plan.warmup)
-    schedules = (
-        scratch.optim.lr_scheduler.LambdaLR(ours, rate),
-        torch.optim.lr_scheduler.LambdaLR(theirs, rate),
-    )
-    smoothed: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
     averaged = () if plan.average is None else averages(pair, plan.average)
     losses = []
-    for rows in batch_stream(len(train), plan.batch, plan.steps, seed):
-        part = train[rows]
-        arrays = part.source, part.source_lengths, part.target_in
-        logits, model_back = pair.ours(*arrays)
-        flat = logits.reshape(-1, logits.shape[2])
-        loss, loss_back = F.cross_entropy(flat, part.target_out.ravel(), **smoothed)
-        ours.zero_grad()
-        model_back(loss_back().reshape(logits.shape))
-        ours.step()
-
-        logits_t = pair.theirs(*tensors(*arrays)).flatten(0, 1)
-        (out,) = tensors(part.target_out)
-        value = torch.nn.functional.cross_entropy(logits_t, out.flatten(), **smoothed)
-        theirs.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
-        theirs.step()
-        for schedule in schedules:
-            schedule.step()
+    batches = (train[rows] for rows in batch_stream(len(train), plan.batch, plan.steps, seed))
+    for ours, theirs in pair.steps(
+        "Adam",
+        {"lr": 1.0, "betas": (0.9, 0.98), "eps": 1e-9},
+        (loss, torch_loss),
+        ((b.source, b.source_lengths, b.target_in, b.target_out) for b in batches),
+        schedule=lambda package, adam: package.LambdaLR(adam, rate),
+    ):
         for average, model in zip(averaged, (pair.ours, pair.theirs), strict=False):
             average.update_parameters(model)
-        losses.append((float(loss), value.item()))
+        losses.append((float(ours[0]), float(theirs[0])))
     if averaged:
         pair = Twins(averaged[0].module, averaged[1].module)
     pair.ours.eval()

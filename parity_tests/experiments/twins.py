@@ -12,6 +12,7 @@ import torch
 
 import scratch.models
 import scratch.optim
+import scratch.optim.clip
 import torch_ref.models
 from parity_tests.harness import twin
 from parity_tests.harness.draw import Array
@@ -87,28 +88,66 @@ class Twins:
             What `loss` gave (ours, theirs) before each step, as arrays: its terms, of which the
             first is minimised.
         """
+
+        def cycled(package: Any, stepper: Any) -> Any:
+            return package.OneCycleLR(stepper, options["lr"], cycle)
+
+        def loss(model: Any, *args: Any) -> Any:
+            return model.loss(*args)
+
+        schedule = cycled if cycle else None
+        return self.steps(optimizer, options, (loss, loss), arguments, schedule=schedule)
+
+    def steps(
+        self,
+        optimizer: str,
+        options: Mapping[str, Any],
+        losses: tuple[Callable[..., Any], Callable[..., Any]],
+        arguments: Iterable[tuple[Any, ...]],
+        *,
+        schedule: Callable[[Any, Any], Any] | None = None,
+        clip: float | None = None,
+    ) -> Iterator[tuple[Array, Array]]:
+        """Take one step in each, whenever the next pair is asked for.
+
+        Args:
+            optimizer: class name in both optim packages.
+            options: its keyword arguments.
+            losses: scratch's (model, *arguments) -> terms, backward; torch's, of tensors -> terms.
+                One term or several, of which the first is minimised.
+            arguments: of the losses at each step; arrays become tensors for torch.
+            schedule: (lr_scheduler, optimizer) -> a schedule, stepped after each step.
+            clip: the gradients' largest norm.
+
+        Returns:
+            The terms (ours, theirs) before each step, as arrays.
+        """
+        optims: tuple[Any, Any] = scratch.optim, torch.optim
         models: tuple[Any, Any] = self.ours, self.theirs
-        optims = scratch.optim, torch.optim
         ours, theirs = (
             getattr(package, optimizer)(model.parameters(), **options)
             for package, model in zip(optims, models, strict=True)
         )
-        cycles = [
-            package.lr_scheduler.OneCycleLR(stepper, options["lr"], cycle)
+        schedules = [
+            schedule(package.lr_scheduler, stepper)
             for package, stepper in zip(optims, (ours, theirs), strict=True)
-            if cycle
+            if schedule
         ]
         for args in arguments:
-            terms, back = models[0].train().loss(*args)
+            terms, back = losses[0](self.ours.train(), *args)
             ours.zero_grad()
             back(needs_input_grad=False)
+            if clip is not None:
+                scratch.optim.clip.clip_grad_norm_(self.ours.parameters(), clip)
             ours.step()
             tensors = (torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in args)
-            torch_terms = twin.as_tuple(models[1].train().loss(*tensors))
+            torch_terms = twin.as_tuple(losses[1](self.theirs.train(), *tensors))
             theirs.zero_grad()
             torch_terms[0].backward()
+            if clip is not None:
+                torch.nn.utils.clip_grad_norm_(self.theirs.parameters(), clip)
             theirs.step()
-            for scheduler in cycles:
+            for scheduler in schedules:
                 scheduler.step()
             yield np.array(twin.as_tuple(terms)), np.array([float(t.detach()) for t in torch_terms])
 
