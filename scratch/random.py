@@ -95,7 +95,9 @@ class Generator:
         key = state["key"]
         if not isinstance(key, list | tuple) or len(key) != _WORDS:
             check.refuse(name, f"key to be a list of {_WORDS} words", check.describe(key))
-        words = [_integer(name, "every word of key", word, 0, 2**32) for word in key]
+        words = key
+        if set(map(type, key)) != {int} or min(key) < 0 or max(key) >= 2**32:  # which one?
+            words = [_integer(name, "every word of key", word, 0, 2**32) for word in key]
         if not any(words):
             check.refuse(name, "a key that is not all zero, which would yield only zeros", "zeros")
         next_normal = state["next_normal"]

@@ -57,7 +57,7 @@ BLOCKS = [
         torch_resnet.BasicBlock,
         source=HE,
         c=1000,
-        entries=8,
+        entries=1,
         cases=(
             Case("identity", lambda d: Call(d.normal(3, 4, 5, 6)), init=Call(4, 4)),
             Case("wider", lambda d: Call(d.normal(3, 2, 5, 4)), init=Call(2, 4)),
@@ -70,7 +70,7 @@ BLOCKS = [
         torch_resnet.Bottleneck,
         source=HE,
         c=1000,
-        entries=8,
+        entries=1,
         cases=(
             Case("identity", lambda d: Call(d.normal(3, 8, 5, 4)), init=Call(8, 2)),
             Case("stride, odd size", lambda d: Call(d.normal(4, 3, 7, 5)), init=Call(3, 2, 2)),
@@ -83,7 +83,7 @@ BLOCKS = [
         torch_mobilenet_v2.InvertedResidual,
         source=SANDLER,
         c=1000,
-        entries=4,
+        entries=1,
         cases=(
             Case("shortcut", lambda d: Call(d.normal(3, 3, 5, 4)), init=Call(3, 3, 1, 6)),
             Case("no widening", lambda d: Call(d.normal(3, 4, 5, 4)), init=Call(4, 2, 1, 1)),
@@ -146,7 +146,7 @@ BLOCKS = [
         torch_efficientnet.MBConv,
         source=TAN,
         c=1000,
-        entries=2,
+        entries=1,
         cases=(
             Case("shortcut", lambda d: Call(d.normal(3, 8, 4, 5)), init=Call(2, 3, 1, 8, 8)),
             Case("no widening", lambda d: Call(d.normal(3, 8, 5, 4)), init=Call(1, 3, 1, 8, 4)),
@@ -179,7 +179,7 @@ BLOCKS = [
         torch_deeplabv3.ASPP,
         source=CHEN,
         c=1000,
-        entries=8,
+        entries=1,
         cases=(
             Case("eval", lambda d: Call(d.normal(3, 4, 7, 6)), Call(4, (2, 3), 5), modes=("eval",)),
             *(
@@ -218,7 +218,7 @@ NETWORKS = [
         source=LECUN,
         c=1000,
         steps=False,
-        entries=4,
+        entries=1,
         cases=(
             Case("8x8", lambda d: Call(d.normal(3, 1, 8, 8)), init=Call(10, 8, (2, 2))),
             Case(

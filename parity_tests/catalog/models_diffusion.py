@@ -168,7 +168,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.TimeEmbedding,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=4,
+        entries=1,
         cases=(
             Case("steps", lambda d: Call(times(d, 5, 1000)), init=Call(6, 7)),
             Case("four", lambda d: Call(times(d, 3)), init=Call(4, 3), modes=("train",)),
@@ -180,7 +180,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DenoisingMLP,
         source=HO,
         c=1000,
-        entries=4,
+        entries=1,
         cases=(
             Case("plane", timed(5, 2), init=Call(2, 7, 2, 6)),
             Case("one layer", timed(4, 3), init=Call(3, 5, 0, 4), modes=("train",)),
@@ -216,7 +216,7 @@ ENTRIES: list[Entry] = [
         torch_denoisers.ResidualBlock,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=2,
+        entries=1,
         steps=False,
         cases=(
             Case(
@@ -239,7 +239,7 @@ ENTRIES: list[Entry] = [
         torch_denoisers.PixelAttention,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=2,
+        entries=1,
         steps=False,
         cases=(
             Case(
@@ -262,7 +262,7 @@ ENTRIES: list[Entry] = [
         TorchDiffusionLoss,
         source=f"{HO}, equation 14",
         c=1000,
-        entries=4,
+        entries=1,
         cases=(Case("points", noised(6, 2), init=Call("DenoisingMLP", 2, 7, 1, 6)),),
     ),
     Layer(

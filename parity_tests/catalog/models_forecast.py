@@ -31,7 +31,7 @@ ENTRIES = [
         torch_tcn.TemporalBlock,
         source=BAI + ", section 3.3",
         c=1000,
-        entries=2,
+        entries=1,
         cases=(
             Case(
                 "other channels",
@@ -76,7 +76,7 @@ ENTRIES = [
         source=BAI + ", section 3",
         c=1000,
         steps=False,
-        entries=2,
+        entries=1,
         cases=(
             Case(
                 "two blocks",
@@ -137,7 +137,7 @@ ENTRIES = [
         torch_ref.models.LSTMForecaster,
         source="Hochreiter & Schmidhuber 1997, Neural Computation 9(8)",
         c=1000,
-        entries=2,
+        entries=1,
         cases=(
             Case("a series", lambda d: Call(d.normal(3, 5, 1)), init=Call(1, 4), modes=("train",)),
             Case(

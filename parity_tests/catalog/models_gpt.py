@@ -115,7 +115,7 @@ ENTRIES: list[Entry] = [
         source=RADFORD,
         c=1000,
         steps=False,
-        entries=2,
+        entries=1,
         cases=(
             gpt2("padding on the left", tokens(2, 5, attention_mask=left)),
             gpt2(
@@ -188,7 +188,7 @@ ENTRIES: list[Entry] = [
         source=f"{TOUVRON}; groups: Ainslie et al. 2023, arXiv:2305.13245",
         c=1000,
         steps=False,
-        entries=2,
+        entries=1,
         cases=(
             llama("padding on the left", tokens(2, 5, attention_mask=left)),
             llama(

@@ -191,7 +191,7 @@ ENTRIES: list[Entry] = [
         built(torch_ref.models.T5),
         source=T5,
         c=1000,
-        entries=2,
+        entries=1,
         steps=False,
         cases=(
             Case("T5", padded, init=Call(num_layers=1), modes=EVAL),

@@ -171,7 +171,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.Transformer,
         source=VASWANI + ", section 3",
         c=1000,
-        entries=2,
+        entries=1,
         steps=False,
         cases=(Case("shared", pairs, init=sized(layers=1, shared=True), modes=("eval",)),),
     ),

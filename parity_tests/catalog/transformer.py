@@ -128,7 +128,7 @@ def stack_cases(make: Any, mask: str, padding: str) -> tuple[Case, ...]:
     )
 
 
-WHOLE = (D, HEADS, 2, 2, WIDE)
+WHOLE = (D, HEADS, 1, 1, WIDE)  # stacks of two layers have entries of their own
 STARTS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("TransformerEncoderLayer", SIZES),
     ("TransformerDecoderLayer", SIZES),
