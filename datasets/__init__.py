@@ -16,6 +16,7 @@
     tagging    synthetic sentences from a small grammar, entities tagged in IOB2
     download   one verified copy of each file, in a cache that $PARITY_DATA moves
     readers    the files' formats
+    docstrings what Python's standard library says of itself, each text with its package
     masking    words hidden, for a model that learns to guess them
     memory     sequences that ask for it: adding problem, copy memory
     augment    pictures changed at random, a batch at a time: crop, shift, flip
@@ -28,6 +29,7 @@ pooch, when it is called.
 """
 
 from datasets.augment import random_crop, random_flip, random_shift
+from datasets.docstrings import Docstring, library_docstrings
 from datasets.forecast import Forecasting, baselines, forecasting, windows
 from datasets.images import cifar10, digit_images, fashion_mnist, mnist, photograph
 from datasets.manifold import manifold
@@ -51,6 +53,7 @@ __all__ = [
     "GATES",
     "TASKS",
     "Dataset",
+    "Docstring",
     "Forecasting",
     "Lexicon",
     "Markov",
@@ -86,6 +89,7 @@ __all__ = [
     "gate",
     "get",
     "iris",
+    "library_docstrings",
     "manifold",
     "masked_words",
     "mnist",

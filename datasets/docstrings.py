@@ -46,8 +46,8 @@ def library_docstrings(packages: Collection[str] | None = None) -> list[Docstrin
         packages: top-level names; None for all.
 
     Returns:
-        The texts in the order of the files' paths and of their lines; one that stands in several
-        places is kept in the first.
+        The texts in the order of the files' paths, a class before its methods; one that stands in
+        several places is kept in the first.
 
     Raises:
         TypeError: if `packages` is no collection of names.

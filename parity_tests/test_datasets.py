@@ -580,6 +580,18 @@ refusals: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         TypeError,
         "a Lexicon, got {} (dict)",
     ),
+    (
+        "library_docstrings",
+        lambda: datasets.library_docstrings("email"),
+        TypeError,
+        "packages to be names, got 'email' (str)",
+    ),
+    (
+        "library_docstrings",
+        lambda: datasets.library_docstrings(["json", "jason"]),
+        ValueError,
+        "got 'jason'",
+    ),
     ("Task.load", lambda: datasets.get("xor").load(-1), ValueError, "got -1"),
     ("Task.load", lambda: datasets.get("xor").load(unchecked("0")), TypeError, "got '0' (str)"),
 ]

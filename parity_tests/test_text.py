@@ -2,6 +2,9 @@
 
 import hashlib
 import http.server
+import inspect
+import json
+import logging
 import math
 import threading
 from collections import Counter, defaultdict
@@ -15,7 +18,7 @@ import torch
 
 import scratch.models
 import torch_ref.models
-from datasets import download, markov, text
+from datasets import docstrings, download, markov, text
 from datasets.download import File
 from datasets.markov import Markov
 from datasets.text import Parts, Vocabulary
@@ -56,6 +59,24 @@ def test_no_paragraph_of_the_reference_is_there_twice() -> None:
     late = [found[i : i + run] for i in range(cut, len(found) - run)]
     words = [w for w in late if sum(c.isalpha() for c in w) > run // 2]
     assert sum(w in before for w in words) < 0.01 * len(words)
+
+
+def test_docstrings_are_those_of_the_objects() -> None:
+    found = docstrings.library_docstrings(["json", "logging"])
+    assert found == docstrings.library_docstrings(["logging", "json"])
+    texts = [words for _, words in found]
+    assert len(set(texts)) == len(texts) and {package for package, _ in found} == {
+        "json",
+        "logging",
+    }
+    for thing in (json, json.dumps, json.JSONDecoder, logging.Logger.setLevel):
+        (there,) = [d for d in found if d.text == " ".join((inspect.getdoc(thing) or "").split())]
+        assert there.package == (inspect.getmodule(thing) or json).__name__.partition(".")[0]
+
+
+def test_every_topic_has_texts() -> None:
+    counts = Counter(package for package, _ in docstrings.library_docstrings(docstrings.TOPICS))
+    assert counts.keys() == set(docstrings.TOPICS) and min(counts.values()) > 100
 
 
 def test_paragraphs_are_kept_where_they_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
