@@ -95,6 +95,19 @@ def test_a_single_point_is_found(betas: Array, variance: str) -> None:
     np.testing.assert_allclose(model.ddim((4, 3), (0, 7, 20, 49), eta=0.5), 1.5, rtol=1e-9)
 
 
+@schedules
+@pytest.mark.parametrize("point", [1.5, -2.0])
+def test_clipped_samples_end_within_the_bound(betas: Array, point: float) -> None:
+    """A point inside is found as without, of one outside the nearest of the bound's."""
+    model = DDPM(Knowing(betas, point, 0.0), betas, generator=Generator(0))
+    for bound in (1.0, 1.8, 2.5):
+        for made in (
+            model.sample((4, 3), clip=bound),
+            model.ddim((4, 3), (0, 7, 20, 49), eta=0.5, clip=bound),
+        ):
+            np.testing.assert_allclose(made, np.clip(point, -bound, bound), rtol=1e-9)
+
+
 def gains(model: DDPM, way: str, **options: Any) -> tuple[float, Array]:
     """Of a sampler that is linear in its noises: what it gives of none, and by what each counts."""
     count = len(model.schedule)
@@ -117,9 +130,10 @@ def test_ddim_with_eta_1_is_ddpm_with_the_posterior_variance(betas: Array) -> No
     network = scratch.models.DenoisingMLP(2, 8, 1, 4, dtype=np.float64, generator=Generator(1))
     model = DDPM(network, betas)
     z = np.random.default_rng(0).normal(size=(len(betas), 6, 2))
-    ddpm = model.sample((6, 2), "posterior", z)
-    ddim = model.ddim((6, 2), eta=1.0, noises=z)
-    np.testing.assert_allclose(ddim, ddpm, rtol=1e-8, atol=1e-8 * np.abs(ddpm).max())
+    for clip in (None, 0.7):
+        ddpm = model.sample((6, 2), "posterior", z, clip)
+        ddim = model.ddim((6, 2), eta=1.0, noises=z, clip=clip)
+        np.testing.assert_allclose(ddim, ddpm, rtol=1e-8, atol=1e-8 * np.abs(ddpm).max())
 
 
 def test_ddim_follows_the_flow_of_a_gaussian() -> None:

@@ -142,14 +142,19 @@ class OtherSampler(DDPM):
     """DDPM's sampler with one thing changed."""
 
     def sample(
-        self, shape: Sequence[int], variance: str = "beta", noises: Array | None = None
+        self,
+        shape: Sequence[int],
+        variance: str = "beta",
+        noises: Array | None = None,
+        clip: float | None = None,
     ) -> Array:
         """As DDPM's, of given noises."""
+        predict = self._predictor("sample", clip)
         s, z = self.schedule, np.asarray(noises)
         variances = s.betas if variance == "beta" else s.posterior_variance
         x = z[0]
         for k, t in enumerate(reversed(range(len(s))), 1):
-            e, _ = self.denoiser(x, np.full(len(x), t))
+            e = predict(x, t)
             x = (x - s.betas[t] / math.sqrt(1 - s.cumulative[t]) * e) / math.sqrt(self.share(t))
             x = x + self.spread(variances[t]) * (z[k] if t > 0 else self.last(z))
         made: Array = x
@@ -202,6 +207,7 @@ class OtherDDIM(DDPM):
         steps: Sequence[int] | None = None,
         eta: float = 0.0,
         noises: Array | None = None,
+        clip: float | None = None,
     ) -> Array:
         """As DDPM's, of given noises."""
         z = np.asarray(noises)
@@ -210,14 +216,18 @@ class OtherDDIM(DDPM):
         x = z[0]
         rows = list(zip(times, shares, [self.end(), *shares[:-1]], strict=True))
         for k, (t, A, before) in enumerate(reversed(rows), 1):
-            e, _ = self.denoiser(x, np.full(len(x), t))
             v = self.variance(eta, (1 - before) / (1 - A) * (1 - A / before))
-            clean = (x - math.sqrt(1 - A) * e) / math.sqrt(A)
+            e, clean = self.predicted(x, t, clip)
             x = math.sqrt(before) * clean + math.sqrt(max(0.0, self.direction(before, v))) * e
             if v > 0 and k < len(rows):
                 x = x + math.sqrt(v) * z[k]
         made: Array = x
         return made
+
+    def predicted(self, x: Array, t: int, clip: float | None) -> tuple[Array, Array]:
+        """e^ and x^."""
+        e, A = self._predictor("ddim", clip)(x, t), float(self.schedule.cumulative[t])
+        return e, (x - math.sqrt(1 - A) * e) / math.sqrt(A)
 
     def end(self) -> float:
         """A after the last step."""
@@ -246,6 +256,15 @@ class EtaOfTheVariance(OtherDDIM):
     def variance(self, eta: float, v: float) -> float:
         """Linear in eta."""
         return eta * v
+
+
+class KeepsTheNoise(OtherDDIM):
+    """x^ is clipped, e^ stays as it was predicted."""
+
+    def predicted(self, x: Array, t: int, clip: float | None) -> tuple[Array, Array]:
+        """e^ and x^, which no longer belong together."""
+        e, clean = super().predicted(x, t, None)
+        return e, clean if clip is None else np.clip(clean, -clip, clip)
 
 
 class WholeDirection(OtherDDIM):
@@ -433,6 +452,12 @@ PITFALLS = [
         entry="DDPM.ddim",
         difference="Song et al.: the deviation grows with eta; others: the variance",
         mutant=EtaOfTheVariance,
+    ),
+    Pitfall(
+        "ddim's clipped noise",
+        entry="DDPM.ddim",
+        difference="Nichol & Dhariwal's code: e^ follows the clipped x^; diffusers: it stays",
+        mutant=KeepsTheNoise,
     ),
     Pitfall(
         "ddim's direction",

@@ -13,8 +13,10 @@ DDIM       x^ = (x_t - sqrt(1 - A) e^) / sqrt(A)            the x_0 that e^ stan
 betas      linear from 1e-4 to 0.02;   cosine: A = f(t + 1) / f(0), f(t) = cos^2 of a quarter turn
            (t / T + s) / (1 + s), b no more than 0.999
 shapes     x, e, z (N, ...)   t (N,)   a, b, A (T,), float64, what is made of them in x's dtype
+clip = c   x^ in [-c, c] at each step, and e^ = (x_t - sqrt(A) x^) / sqrt(1 - A) from it
 others     the papers count t from 1 to T, their code as here. Ho et al.'s code clips x^ to the
-           range of the data at each step, their algorithm 2 does not, and neither is it done here
+           range of the data at each step, their algorithm 2 does not; here `clip` does, as there
+           and in DDIM as in Nichol & Dhariwal's code. Diffusers' DDIM keeps e^ as it was
 Sources    Ho, Jain & Abbeel 2020, arXiv:2006.11239, equations 4 to 14, algorithms 1 and 2; cosine:
            Nichol & Dhariwal 2021, arXiv:2102.09672, equation 17; DDIM: Song, Meng & Ermon 2021,
            arXiv:2010.02502, equations 12 and 16
@@ -206,7 +208,11 @@ class DDPM(Module):
         return loss, backward
 
     def sample(
-        self, shape: Sequence[int], variance: str = "beta", noises: Array | None = None
+        self,
+        shape: Sequence[int],
+        variance: str = "beta",
+        noises: Array | None = None,
+        clip: float | None = None,
     ) -> Array:
         """Data from noise, in T steps.
 
@@ -214,22 +220,25 @@ class DDPM(Module):
             shape: of what is made, (N, ...).
             variance: v of each step, 'beta' or 'posterior', the larger and the smaller bound.
             noises: (T, N, ...), standard normal, the start and z of t = T-1 ... 1; None draws them.
+            clip: c, the bound of the data, which what is predicted of them is held to; None: none.
 
         Returns:
             x_0 (N, ...).
 
         Raises:
-            TypeError, ValueError: if the shape, the variance or the noises are none.
+            TypeError, ValueError: if the shape, the variance or the noises are none, or `clip` is
+                not positive.
 
         Source: Ho, Jain & Abbeel 2020, arXiv:2006.11239, algorithm 2; variances: section 3.2.
         """
         name, s = "DDPM.sample", self.schedule
         check.option(name, "variance", variance, ("beta", "posterior"))
         variances = s.betas if variance == "beta" else s.posterior_variance
+        predict = self._predictor(name, clip)
         draw = self._draws(name, shape, len(s), noises)
         x = draw(0)
         for k, t in enumerate(reversed(range(len(s))), 1):
-            e, _ = self.denoiser(x, np.full(len(x), t))
+            e = predict(x, t)
             x = x - float(s.betas[t] / math.sqrt(1 - s.cumulative[t])) * e
             x /= math.sqrt(s.alphas[t])
             if t > 0:
@@ -242,6 +251,7 @@ class DDPM(Module):
         steps: Sequence[int] | None = None,
         eta: float = 0.0,
         noises: Array | None = None,
+        clip: float | None = None,
     ) -> Array:
         """Data from noise, in as few steps as one likes.
 
@@ -251,13 +261,14 @@ class DDPM(Module):
             eta: 0 for no noise but the start; 1, over all steps, for DDPM's posterior variance.
             noises: (S, N, ...), standard normal, the start and z of all S steps but the last, of
                 which eta = 0 reads the start; None draws what is read.
+            clip: c, the bound of the data, which what is predicted of them is held to; None: none.
 
         Returns:
             x_0 (N, ...).
 
         Raises:
-            TypeError, ValueError: if the shape, the steps or the noises are none, or eta is not in
-                [0, 1].
+            TypeError, ValueError: if the shape, the steps or the noises are none, eta is not in
+                [0, 1], or `clip` is not positive.
 
         Source: Song, Meng & Ermon 2021, arXiv:2010.02502, equations 12 and 16.
         """
@@ -268,19 +279,35 @@ class DDPM(Module):
             if times.ndim != 1 or not times.size or (np.diff(times) <= 0).any():
                 check.refuse(name, "one or more steps, ascending", check.describe(steps))
         eta = check.number(name, "eta", eta, 0, 1)
+        predict = self._predictor(name, clip)
         draw = self._draws(name, shape, len(times), noises)
         x = draw(0)
         shares = s.cumulative[times]
         befores = np.concatenate([[1.0], shares[:-1]])
         for k in range(1, len(times) + 1):
             A, before = float(shares[-k]), float(befores[-k])
-            e, _ = self.denoiser(x, np.full(len(x), times[-k]))
+            e = predict(x, int(times[-k]))
             v = eta**2 * (1 - before) / (1 - A) * (1 - A / before)
             x = (x - math.sqrt(1 - A) * e) / math.sqrt(A)
             x = math.sqrt(before) * x + math.sqrt(max(0.0, 1 - before - v)) * e
             if v > 0:
                 x += math.sqrt(v) * draw(k)
         return x
+
+    def _predictor(self, name: str, clip: float | None) -> Callable[[Array, int], Array]:
+        """e^ of x at t, from an x^ within the bound if there is one."""
+        if clip is not None:
+            clip = check.number(name, "clip", clip, 0, open_low=True)
+
+        def predict(x: Array, t: int) -> Array:
+            e, _ = self.denoiser(x, np.full(len(x), t))
+            if clip is None:
+                return np.asarray(e)
+            A = float(self.schedule.cumulative[t])
+            x0 = np.clip((x - math.sqrt(1 - A) * e) / math.sqrt(A), -clip, clip)
+            return np.asarray((x - math.sqrt(A) * x0) / math.sqrt(1 - A))
+
+        return predict
 
     def _draws(
         self, name: str, shape: Sequence[int], count: int, noises: Array | None

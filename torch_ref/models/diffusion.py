@@ -126,7 +126,11 @@ class DDPM(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, shape: Sequence[int], variance: str = "beta", noises: Tensor | None = None
+        self,
+        shape: Sequence[int],
+        variance: str = "beta",
+        noises: Tensor | None = None,
+        clip: float | None = None,
     ) -> Tensor:
         """Data from noise, in T steps.
 
@@ -134,6 +138,7 @@ class DDPM(nn.Module):
             shape: of what is made, (N, ...).
             variance: v of each step, 'beta' or 'posterior'.
             noises: (T, N, ...), standard normal, the start and z of t = T-1 ... 1; None draws them.
+            clip: c, the bound of the data, which what is predicted of them is held to; None: none.
 
         Returns:
             x_0 (N, ...).
@@ -143,7 +148,7 @@ class DDPM(nn.Module):
         draw = self._draws(shape, noises)
         x = draw(0)
         for k, t in enumerate(reversed(range(len(s))), 1):
-            e = self(x, torch.full((len(x),), t, device=x.device))
+            e = self._predict(x, t, clip)
             b, A = float(s.betas[t]), float(s.cumulative[t])
             x = (x - b / math.sqrt(1 - A) * e) / math.sqrt(1 - b)
             if t > 0:
@@ -157,6 +162,7 @@ class DDPM(nn.Module):
         steps: Sequence[int] | None = None,
         eta: float = 0.0,
         noises: Tensor | None = None,
+        clip: float | None = None,
     ) -> Tensor:
         """Data from noise, in as few steps as one likes.
 
@@ -166,6 +172,7 @@ class DDPM(nn.Module):
             eta: 0 for no noise but the start; 1, over all steps, for DDPM's posterior variance.
             noises: (S, N, ...), standard normal, the start and z of all S steps but the last, of
                 which eta = 0 reads the start; None draws what is read.
+            clip: c, the bound of the data, which what is predicted of them is held to; None: none.
 
         Returns:
             x_0 (N, ...).
@@ -176,13 +183,22 @@ class DDPM(nn.Module):
         x = draw(0)
         rows = list(zip(times, shares, [1.0, *shares[:-1]], strict=True))
         for k, (t, A, before) in enumerate(reversed(rows), 1):
-            e = self(x, torch.full((len(x),), t, device=x.device))
+            e = self._predict(x, t, clip)
             v = eta**2 * (1 - before) / (1 - A) * (1 - A / before)
             x0 = (x - math.sqrt(1 - A) * e) / math.sqrt(A)
             x = math.sqrt(before) * x0 + math.sqrt(max(0.0, 1 - before - v)) * e
             if v > 0:
                 x = x + math.sqrt(v) * draw(k)
         return x
+
+    def _predict(self, x: Tensor, t: int, clip: float | None) -> Tensor:
+        """e^ of x at t, from an x^ within the bound if there is one."""
+        e: Tensor = self(x, torch.full((len(x),), t, device=x.device))
+        if clip is None:
+            return e
+        A = float(self.schedule.cumulative[t])
+        x0 = ((x - math.sqrt(1 - A) * e) / math.sqrt(A)).clamp(-clip, clip)
+        return (x - math.sqrt(A) * x0) / math.sqrt(1 - A)
 
     def _draws(self, shape: Sequence[int], noises: Tensor | None) -> Callable[[int], Tensor]:
         """The k-th noise, given or drawn."""
