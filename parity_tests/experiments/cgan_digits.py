@@ -14,16 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.split import batch_stream
 from datasets.tasks import get
 from parity_tests.experiments.duel import Way, draws, duel
+from parity_tests.experiments.frechet import judge
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import SCRATCH, TORCH, figure
 from parity_tests.harness.draw import Array
-from scratch.models import MLP
-from scratch.optim import Adam
-from scratch.random import Generator
-from scratch.training import train
 
 LATENT, BATCH = 16, 64
 WAY = Way(
@@ -33,15 +29,6 @@ WAY = Way(
     ),
     lr=2e-3,
 )
-
-
-def judge(x: Array, t: Array, steps: int) -> MLP:
-    """A classifier of real digits with pixels in [-1, 1]."""
-    model = MLP([64, 64, 10], dtype=np.float64, generator=Generator(0))
-    optimizer = Adam(model.parameters(), lr=2e-3)
-    for _ in train(model, optimizer, "cross_entropy", x, t, batch_stream(len(x), 64, steps, 0)):
-        pass
-    return model
 
 
 def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:

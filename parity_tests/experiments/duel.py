@@ -27,12 +27,15 @@ class Way:
         game: arguments of `Game`.
         lr: Adam's rate.
         betas: Adam's.
+        average: what a moving average of the generator's weights keeps at each round, of which the
+            samples are then; None: of the generator itself.
     """
 
     make: Make
     game: Mapping[str, Any] = field(default_factory=dict)
     lr: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.999)
+    average: float | None = None
 
     def optimizers(self, package: Any, players: Sequence[Any]) -> Any:
         """Adam of either player."""
@@ -142,15 +145,20 @@ def duel(
                 first, second, yours, torch_training.Game(**way.game), map(_tensors, kept)
             )
         )
+    makers: tuple[Any, Any] = ours[0], theirs[0]
+    averages = () if way.average is None else pairs[0].averages(way.average)
     for record in played:
         result.losses.append(_numbers(record))
         if both:
             for game, losses in zip(torch_games, (result.reference, result.shadow), strict=True):
                 losses.append(_numbers(next(game)))
+        for average, net in zip(averages, makers, strict=False):
+            average.update_parameters(net)
         if watched(record.step):
-            x, _ = ours[0].eval()(noise, *labels)
+            mine_now, theirs_now = averages or makers
+            x, _ = mine_now.eval()(noise, *labels)
             with torch.no_grad():
-                y = theirs[0].eval()(*tensors).numpy() if both else x
+                y = theirs_now.eval()(*tensors).numpy() if both else x
             result.samples[record.step] = (x, y)
     return result
 

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 import scratch.models
-import scratch.optim
 import torch_ref.models
 from datasets.split import batch_stream
 from datasets.translation import PAD, Pairs, dates, reversal
@@ -96,16 +95,6 @@ def models(data: Pairs, plan: Plan, seed: int) -> Twins:
     return pair
 
 
-def averages(pair: Twins, decay: float) -> tuple[Any, Any]:
-    """Moving averages of the weights of both."""
-    mean = scratch.optim.swa_utils.get_ema_multi_avg_fn(decay)
-    torch_mean = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return (
-        scratch.optim.swa_utils.AveragedModel(pair.ours, multi_avg_fn=mean),
-        torch.optim.swa_utils.AveragedModel(pair.theirs, multi_avg_fn=torch_mean),
-    )
-
-
 def loss(model: Any, *arrays: Array) -> tuple[Array, Callable[..., None]]:
     """Smoothed cross-entropy of a batch; its backward."""
     logits, model_back = model(*arrays[:3])
@@ -128,7 +117,7 @@ def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
     """Train both on the same batches, the target given up to each character."""
     pair = models(train, plan, seed)
     rate = noam(plan.d_model, plan.warmup)
-    averaged = () if plan.average is None else averages(pair, plan.average)
+    averaged = () if plan.average is None else pair.averages(plan.average)
     losses = []
     batches = (train[rows] for rows in batch_stream(len(train), plan.batch, plan.steps, seed))
     for ours, theirs in pair.steps(

@@ -13,6 +13,7 @@ import torch
 import scratch.models
 import scratch.optim
 import scratch.optim.clip
+import scratch.optim.swa_utils
 import torch_ref.models
 from parity_tests.harness import twin
 from parity_tests.harness.draw import Array
@@ -150,6 +151,15 @@ class Twins:
             for scheduler in schedules:
                 scheduler.step()
             yield np.array(twin.as_tuple(terms)), np.array([float(t.detach()) for t in torch_terms])
+
+    def averages(self, decay: float) -> tuple[Any, Any]:
+        """Moving averages of the weights of both, to be updated after each step."""
+        mean = scratch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+        swa: Any = torch.optim.swa_utils
+        return (
+            scratch.optim.swa_utils.AveragedModel(self.ours, multi_avg_fn=mean),
+            swa.AveragedModel(self.theirs, multi_avg_fn=swa.get_ema_multi_avg_fn(decay)),
+        )
 
     def __call__(self, x: Array) -> tuple[Array, Array]:
         """Both outputs for x, in evaluation mode."""

@@ -1,0 +1,49 @@
+"""How far made pictures are from real ones, in the features of a classifier of real ones.
+
+    judge     an MLP that learned the digits; its last hidden layer's 64 values are the features
+    distance  of two Gaussians with the features' means m and covariances C:
+              |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1 C_2)^(1/2))
+    root      tr (C_1 C_2)^(1/2) = the sum of the roots of the eigenvalues of B C_2 B, B B = C_1
+
+Heusel et al. 2017, arXiv:1706.08500, with features of an Inception network trained on ImageNet;
+here as there the number depends on the classifier and on how many samples there are, so real
+held-out digits, as many, are the reference.
+"""
+
+import numpy as np
+
+from datasets.split import batch_stream
+from parity_tests.harness.draw import Array
+from scratch.models import MLP
+from scratch.optim import Adam
+from scratch.random import Generator
+from scratch.training import train
+
+
+def judge(x: Array, t: Array, steps: int) -> MLP:
+    """A classifier of real digits with pixels in [-1, 1], (n, 64) float64."""
+    model = MLP([64, 64, 10], dtype=np.float64, generator=Generator(0))
+    optimizer = Adam(model.parameters(), lr=2e-3)
+    for _ in train(model, optimizer, "cross_entropy", x, t, batch_stream(len(x), 64, steps, 0)):
+        pass
+    return model
+
+
+def features(knows: MLP, x: Array) -> Array:
+    """What the last layer is told of pictures (n, ...): (n, 64)."""
+    h = np.reshape(x, (len(x), -1)).astype(np.float64)
+    for layer in list(knows.eval().layers)[:-1]:
+        h, _ = layer(h)
+    return h
+
+
+def frechet(a: Array, b: Array) -> float:
+    """The distance of the Gaussians with the moments of two sets of rows (n, d), (m, d)."""
+    means = a.mean(0), b.mean(0)
+    first, second = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, vectors = np.linalg.eigh(np.atleast_2d(first))
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = np.linalg.eigvalsh(root @ np.atleast_2d(second) @ root)
+    shared = np.sqrt(np.maximum(product, 0)).sum()
+    apart = np.sum((means[0] - means[1]) ** 2)
+    return float(apart + np.trace(np.atleast_2d(first + second)) - 2 * shared)
