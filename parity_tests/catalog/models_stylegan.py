@@ -171,7 +171,11 @@ def layer(name: str, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
 def tangents(name: str, make: Callable[[Any], Any], *shape: int, **options: Any) -> Case:
     """A layer whose tangent is compared."""
     return Case(
-        name, lambda d: Call(d.normal(*shape), d.normal(*shape)), init=Call(make), **options
+        name,
+        lambda d: Call(d.normal(*shape), d.normal(*shape)),
+        init=Call(make),
+        modes=("train",),
+        **options,
     )
 
 
@@ -245,6 +249,7 @@ ENTRIES: list[Entry] = [
         F.upfirdn2d,
         upfirdn2d.upfirdn2d,
         source=KARRAS20,
+        entries=3,
         cases=(
             Case("blur", filtered(2, 3, 5, 4, padding=(2, 1, 2, 1))),
             Case("up", filtered(2, 3, 4, 3, make=skewed, up=2, padding=(2, 1, 2, 1), gain=4.0)),
@@ -271,6 +276,7 @@ ENTRIES: list[Entry] = [
         F.upsample2d,
         upfirdn2d.upsample2d,
         source=KARRAS20,
+        entries=3,
         cases=(
             Case("twice", filtered(2, 3, 4, 3)),
             Case("three times", filtered(1, 2, 3, 2, make=skewed, up=3)),
@@ -283,6 +289,7 @@ ENTRIES: list[Entry] = [
         F.downsample2d,
         upfirdn2d.downsample2d,
         source=KARRAS20,
+        entries=3,
         cases=(
             Case("half", filtered(2, 3, 6, 4)),
             Case("odd size", filtered(2, 1, 5, 7, make=skewed)),
@@ -294,6 +301,7 @@ ENTRIES: list[Entry] = [
         F.conv2d_resample,
         conv2d_resample,
         source=KARRAS20,
+        entries=3,
         cases=(
             Case("same size", convolved((2, 3, 5, 4), (4, 3, 3, 3), padding=1)),
             Case("up", convolved((2, 3, 4, 3), (4, 3, 3, 3), skewed, up=2, padding=1)),
@@ -325,6 +333,7 @@ ENTRIES: list[Entry] = [
         F.modulated_conv2d,
         modulated_conv2d,
         source=KARRAS20,
+        entries=3,
         cases=(
             Case("same size", modulated((2, 3, 5, 4), (4, 3, 3, 3), padding=1)),
             Case("up", modulated((2, 3, 4, 3), (5, 3, 3, 3), skewed, up=2, padding=1)),
@@ -333,7 +342,7 @@ ENTRIES: list[Entry] = [
             Case("modulated only", modulated((3, 4, 3, 3), (2, 4, 1, 1), demodulate=False)),
             Case("one channel", modulated((3, 1, 3, 4), (1, 1, 3, 3), scale=3e-5, padding=1)),
             Case(
-                "one channel, modulated only",
+                "one channel, as it is",
                 modulated((2, 1, 3, 3), (2, 1, 3, 3), demodulate=False),
             ),
             Case(
@@ -358,6 +367,7 @@ ENTRIES: list[Entry] = [
         F.minibatch_std,
         minibatch_std,
         source=KARRAS18,
+        entries=3,
         cases=(
             Case("one group", images(4, 3, 2, 3)),
             Case("groups", images(6, 2, 2, 3, group_size=3)),
@@ -385,6 +395,7 @@ ENTRIES: list[Entry] = [
         nn.EqualizedLinear,
         equalized.EqualizedLinear,
         source=KARRAS18,
+        entries=2,
         cases=(
             Case("linear", images(3, 4), init=Call(4, 5)),
             Case("leaky, slow", images(3, 4), init=Call(4, 5, True, "lrelu", 0.01)),
@@ -397,6 +408,7 @@ ENTRIES: list[Entry] = [
         nn.EqualizedConv2d,
         equalized.EqualizedConv2d,
         source=KARRAS18,
+        entries=2,
         cases=(
             Case("same size", images(2, 3, 4, 5), init=Call(3, 2, 3, activation="lrelu")),
             Case("up", images(2, 3, 3, 4), init=Call(3, 2, 3, up=2)),
@@ -423,6 +435,7 @@ ENTRIES: list[Entry] = [
         TorchTangent,
         source=PEARLMUTTER,
         steps=False,
+        entries=1,
         cases=(
             tangents("EqualizedLinear", layer("EqualizedLinear", 3, 4), 5, 3),
             tangents("leaky", layer("EqualizedLinear", 3, 4, True, "lrelu", 0.1), 5, 3),
@@ -441,7 +454,7 @@ ENTRIES: list[Entry] = [
         source=MESCHEDER,
         c=1000,
         steps=False,  # torch's optimizers skip the biases of which the penalty does not know
-        entries=1,
+        entries=0,
         cases=(
             Case(
                 "Tanh",
@@ -454,6 +467,7 @@ ENTRIES: list[Entry] = [
                 images(4, 2, 8, 8),
                 init=Call(lambda models: models.StyleGANDiscriminator(8, 2, *SMALL)),
                 zero=LAST,
+                modes=("train",),
             ),
             Case(
                 "StyleGAN, 16, groups",
@@ -470,6 +484,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.MappingNetwork,
         source=KARRAS19,
         c=1000,
+        entries=0,
         cases=(
             Case("all the same", images(4, 3), init=Call(3, 5, 4, 2)),
             Case("eight layers", images(4, 3), init=Call(3, 5, 2, 8, 0.1, 0.9)),
@@ -506,7 +521,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.SynthesisLayer,
         source=KARRAS20,
         c=1000,
-        entries=8,
+        entries=1,
         cases=(
             Case(
                 "noise",
@@ -544,7 +559,7 @@ ENTRIES: list[Entry] = [
         source=KARRAS20,
         c=1000,
         steps=False,
-        entries=1,
+        entries=0,
         cases=(
             Case(
                 "16, a style for each layer",
@@ -591,7 +606,7 @@ ENTRIES: list[Entry] = [
         source=KARRAS20,
         c=1000,
         steps=False,
-        entries=1,
+        entries=0,
         cases=(
             Case("8", images(4, 1, 8, 8), init=Call(8, 1, *SMALL)),
             Case(

@@ -52,6 +52,7 @@ from scratch.nn.tangent import input_gradient, tangent
 from scratch.nn.upfirdn2d import setup_filter
 
 NOISE_MODES = ("random", "const", "none")
+HALF = math.sqrt(0.5)  # of the variance, for each of two branches
 
 
 class MappingNetwork(Module):
@@ -673,10 +674,9 @@ class DiscriminatorBlock(Module):
         x, rgb_back = input, None
         if self.fromrgb is not None:
             x, rgb_back = self.fromrgb(input)
-        half = math.sqrt(0.5)
-        shorter, skip_back = self.skip(x, half)
+        shorter, skip_back = self.skip(x, HALF)
         h, conv0_back = self.conv0(x)
-        h, conv1_back = self.conv1(h, half)
+        h, conv1_back = self.conv1(h, HALF)
 
         def backward(dy: Array) -> Array:
             dx: Array = skip_back(dy) + conv0_back(conv1_back(dy))
@@ -697,10 +697,9 @@ class DiscriminatorBlock(Module):
         rgb_back = None
         if self.fromrgb is not None:
             (x, v), rgb_back = tangent(self.fromrgb, x, v)
-        half = math.sqrt(0.5)
-        (shorter, jshorter), skip_back = self.skip.tangent(x, v, half)
+        (shorter, jshorter), skip_back = self.skip.tangent(x, v, HALF)
         pair, conv0_back = self.conv0.tangent(x, v)
-        (h, jh), conv1_back = self.conv1.tangent(*pair, half)
+        (h, jh), conv1_back = self.conv1.tangent(*pair, HALF)
 
         def backward(dy: Array, djv: Array) -> tuple[Array, Array]:
             dx, dv = conv0_back(*conv1_back(dy, djv))

@@ -24,6 +24,8 @@ from torch_ref.nn.modulated_conv2d import modulated_conv2d
 from torch_ref.nn.noise_injection import inject_noise
 from torch_ref.nn.upfirdn2d import setup_filter, upsample2d
 
+HALF = math.sqrt(0.5)  # of the variance, for each of two branches
+
 
 class MappingNetwork(nn.Module):
     """Noise to a style for each layer of the synthesis, all the same.
@@ -433,8 +435,7 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """Features of half the size."""
         x = input if self.fromrgb is None else self.fromrgb(input)
-        half = math.sqrt(0.5)
-        y: Tensor = self.skip(x, half) + self.conv1(self.conv0(x), half)
+        y: Tensor = self.skip(x, HALF) + self.conv1(self.conv0(x), HALF)
         return y
 
 
