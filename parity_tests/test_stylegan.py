@@ -32,6 +32,7 @@ OPS = {entry.name: entry for entry in models_stylegan.ENTRIES if isinstance(entr
 # Relative to a tensor's largest value: some hundred eps, after 200 steps of either player.
 DRIFT = 2e-13
 SIZES = (4, 8, 8)
+SMALL = models_stylegan.SMALL
 
 
 # Alternating steps
@@ -179,18 +180,12 @@ def drawn(draw: Any, name: str) -> Any:
         taps = draw(st.integers(1, 5)), draw(st.integers(1, 5))
         options: dict[str, Any] = {}
         if name == "upfirdn2d":
-            sides = draw(st.lists(st.integers(0, 4), min_size=4, max_size=4))
-            sides = [4 - draw(st.integers(0, 1)), sides[1], 4, sides[3]]
-            options = {"up": draw(SIZE), "down": draw(SIZE), "padding": sides, "gain": 0.7}
-        elif name == "upsample2d":
-            options = {"up": draw(st.integers(1, 3))}
+            pads = draw(st.lists(st.integers(-1, 4), min_size=4, max_size=4))
+            options = {"up": draw(SIZE), "down": draw(SIZE), "padding": pads, "gain": 0.7}
         else:
-            options = {"down": draw(st.integers(1, 3))}
-            h, w = h + 5, w + 5
-        h, w = max(h, 2), max(w, 2)
-        if name == "upsample2d":
-            h, w = h + 4, w + 4
-        return lambda d: Call(d.normal(n, c, h, w), const(d.normal(*taps)), **options)
+            options = {name.removesuffix("sample2d"): draw(st.integers(1, 3))}
+        size = h + 6, w + 6  # a filter of 5 fits, cropped or not
+        return lambda d: Call(d.normal(n, c, *size), const(d.normal(*taps)), **options)
     if name == "bias_act":
         bias, act = draw(st.booleans()), draw(st.sampled_from(["linear", "lrelu"]))
         gain = draw(st.sampled_from([None, 0.5, -1.0]))
@@ -298,7 +293,7 @@ def test_no_noise_equals_torch() -> None:
 
 
 def test_truncation() -> None:
-    """psi 0 gives all samples the mean's image; psi below 1 lies between; the cutoff keeps L - k."""
+    """psi 0 gives all samples the mean; psi below 1 lies between; the cutoff keeps the rest."""
     net = scratch.models.MappingNetwork(3, 4, 5, 2, dtype=np.float64)
     z = np.random.default_rng(4).normal(size=(6, 3))
     for _ in range(3):
@@ -354,9 +349,7 @@ def test_a_refusal_changes_nothing() -> None:
 
 def test_r1_is_the_slope_of_the_sum() -> None:
     """Differences of D along each pixel of one row, and of R1 along a direction of all weights."""
-    net = scratch.models.StyleGANDiscriminator(
-        8, 1, 32, 3, dtype=np.float64, generator=Generator(1)
-    )
+    net = scratch.models.StyleGANDiscriminator(8, 1, *SMALL, generator=Generator(1)).to(np.float64)
     rng = np.random.default_rng(8)
     x = rng.normal(size=(4, 1, 8, 8))
     h, g = 1e-6, np.zeros_like(x)

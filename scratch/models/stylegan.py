@@ -136,7 +136,11 @@ class MappingNetwork(Module):
         if psi != 1:
             ws[:, :cut] = self.w_avg + psi * (ws[:, :cut] - self.w_avg)
 
+        ws_shape = ws.shape
+
         def backward(dws: Array) -> Array:
+            dws = check.floating("MappingNetwork backward", "the gradient", dws, like=z)
+            check.shape("MappingNetwork backward", "the gradient", dws, ws_shape)
             dw = psi * dws[:, :cut].sum(1) + dws[:, cut:].sum(1)
             for back in reversed(backs):
                 dw = back(dw)

@@ -78,7 +78,60 @@ def upfirdn2d(
 
     Source: Karras et al. 2020, arXiv:1912.04958, appendix B.
     """
-    name = "upfirdn2d"
+    return _upfirdn2d("upfirdn2d", input, filter, up, down, padding, gain)
+
+
+@op
+def upsample2d(input: Array, filter: Array, up: int = 2) -> tuple[Array, Backward]:
+    """Twice as large, or `up` times, as bright as before.
+
+    Args:
+        input: x (N, C, H, W).
+        filter: f (KH, KW), its sum 1; not differentiated.
+        up: how many times.
+
+    Returns:
+        y (N, C, H up, W up), and its backward: dy -> dx.
+
+    Raises:
+        TypeError, ValueError: as `upfirdn2d`.
+
+    Source: Karras et al. 2020, arXiv:1912.04958.
+    """
+    around = sides("upsample2d", filter, up, 1)
+    return _upfirdn2d("upsample2d", input, filter, up, 1, around, up * up)
+
+
+@op
+def downsample2d(input: Array, filter: Array, down: int = 2) -> tuple[Array, Backward]:
+    """Half as large, or a `down`-th.
+
+    Args:
+        input: x (N, C, H, W).
+        filter: f (KH, KW), its sum 1; not differentiated.
+        down: by how much.
+
+    Returns:
+        y (N, C, H / down, W / down), and its backward: dy -> dx.
+
+    Raises:
+        TypeError, ValueError: as `upfirdn2d`.
+
+    Source: Karras et al. 2020, arXiv:1912.04958.
+    """
+    around = sides("downsample2d", filter, 1, down)
+    return _upfirdn2d("downsample2d", input, filter, 1, down, around, 1)
+
+
+def _upfirdn2d(
+    name: str,
+    input: Array,
+    filter: Array,
+    up: int,
+    down: int,
+    padding: int | Sequence[int],
+    gain: float,
+) -> tuple[Array, Backward]:
     x = check.floating(name, "input", input)
     f = check.floating(name, "filter", filter, like=x)
     check.shape(name, "input", x, ("N", "C", "H", "W"))
@@ -119,45 +172,6 @@ def upfirdn2d(
         return correlate(du, kernel, window, size).reshape(x.shape)
 
     return y.reshape(*x.shape[:2], *y.shape[2:]), backward
-
-
-def upsample2d(input: Array, filter: Array, up: int = 2) -> tuple[Array, Backward]:
-    """Twice as large, or `up` times, as bright as before.
-
-    Args:
-        input: x (N, C, H, W).
-        filter: f (KH, KW), its sum 1; not differentiated.
-        up: how many times.
-
-    Returns:
-        y (N, C, H up, W up), and its backward: dy -> dx.
-
-    Raises:
-        TypeError, ValueError: as `upfirdn2d`.
-
-    Source: Karras et al. 2020, arXiv:1912.04958.
-    """
-    around = sides("upsample2d", filter, up, 1)
-    return upfirdn2d(input, filter, up, 1, around, up * up)
-
-
-def downsample2d(input: Array, filter: Array, down: int = 2) -> tuple[Array, Backward]:
-    """Half as large, or a `down`-th.
-
-    Args:
-        input: x (N, C, H, W).
-        filter: f (KH, KW), its sum 1; not differentiated.
-        down: by how much.
-
-    Returns:
-        y (N, C, H / down, W / down), and its backward: dy -> dx.
-
-    Raises:
-        TypeError, ValueError: as `upfirdn2d`.
-
-    Source: Karras et al. 2020, arXiv:1912.04958.
-    """
-    return upfirdn2d(input, filter, 1, down, sides("downsample2d", filter, 1, down))
 
 
 def sides(function: str, filter: Array, up: int, down: int) -> list[int]:
