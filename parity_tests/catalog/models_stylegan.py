@@ -454,7 +454,7 @@ ENTRIES: list[Entry] = [
         source=MESCHEDER,
         c=1000,
         steps=False,  # torch's optimizers skip the biases of which the penalty does not know
-        entries=0,
+        entries=2,
         cases=(
             Case(
                 "Tanh",
@@ -462,15 +462,26 @@ ENTRIES: list[Entry] = [
                 init=Call(lambda models: models.Critic(4, [6, 5], "Tanh")),
                 zero=("discriminator.layers.4.bias",),
             ),
+        ),
+    ),
+    Layer(
+        "r1_penalty of StyleGAN",
+        Penalised,
+        TorchPenalised,
+        source=MESCHEDER,
+        c=1000,
+        steps=False,
+        entries=None,  # differences along a direction of all weights: test_stylegan
+        cases=(
             Case(
-                "StyleGAN",
+                "8",
                 images(4, 2, 8, 8),
                 init=Call(lambda models: models.StyleGANDiscriminator(8, 2, *SMALL)),
                 zero=LAST,
                 modes=("train",),
             ),
             Case(
-                "StyleGAN, 16, groups",
+                "16, groups",
                 images(6, 1, 16, 16),
                 init=Call(lambda models: models.StyleGANDiscriminator(16, 1, 32, 4, 3, 2)),
                 zero=LAST,

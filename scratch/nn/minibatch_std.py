@@ -4,11 +4,12 @@
     are F parts of c;  M = c H W entries of a part, all means over g are over the samples of a group
 
 forward    t = x - mean_g x     s = sqrt(mean_g t^2 + eps)     m = sum s / M     y = (x, m)
-backward   ds = dm / M          dt = ds t / (G s)              dx = dt - mean_g dt + dy_x
+backward   ds = dm / M          dt = ds t / (G s)              dx = dt + dy_x
 tangent    jt = v - mean_g v    js = mean_g(t jt) / s          jm = sum js / M
            djs = djm / M        ds = dm / M - djs js / s       p = mean_g(t jt)
            dt = (ds t + djs jt) / (G s)                        djt = djs t / (G s)
-           dx = dt - mean_g dt + dy_x                          dv = djt - mean_g djt + djv_x
+           dx = dt + dy_x                                      dv = djt + djv_x
+mean_g     of t and jt is 0, so that of dt and djt is, which the mean of x would take off
 shapes     x (N, C, H, W)   t (G, N / G, F, c, H, W)   s (N / G, F, c, H, W)   m (N / G, F), the
            same for the samples of a group and for all pixels   y (N, C + F, H, W)
 torch      has none
@@ -54,7 +55,7 @@ def minibatch_std(
     def backward(dy: Array) -> Array:
         ds = _entries(_of_groups(dy[:, x.shape[1] :], parts) / each)
         dt = ds * t / (len(t) * s)
-        dx: Array = dy[:, : x.shape[1]] + (dt - dt.mean(0)).reshape(x.shape)
+        dx: Array = dy[:, : x.shape[1]] + dt.reshape(x.shape)
         return dx
 
     return _appended(x, s.sum((2, 3, 4)) / each, len(t)), backward
@@ -108,8 +109,8 @@ class MinibatchStd(Module):
             ds = _entries(_of_groups(dy[:, c:], parts) / each) - djs * js / s
             dt = (ds * t + djs * jt) / (len(t) * s)
             djt = djs * t / (len(t) * s)
-            dx = dy[:, :c] + (dt - dt.mean(0)).reshape(x.shape)
-            return dx, djv[:, :c] + (djt - djt.mean(0)).reshape(x.shape)
+            dx = dy[:, :c] + dt.reshape(x.shape)
+            return dx, djv[:, :c] + djt.reshape(x.shape)
 
         m, jm = (a.sum((2, 3, 4)) / each for a in (s, js))
         return (_appended(x, m, len(t)), _appended(v, jm, len(t))), backward
