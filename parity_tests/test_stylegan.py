@@ -21,7 +21,7 @@ from parity_tests.harness.check import check_op
 from parity_tests.harness.draw import Array
 from parity_tests.harness.entry import Call, Case, Op, const
 from scratch import training
-from scratch.models import stylegan
+from scratch.models.stylegan_discriminator import r1_penalty
 from scratch.nn import functional as F
 from scratch.nn.upfirdn2d import setup_filter
 from scratch.optim import swa_utils
@@ -61,8 +61,8 @@ def rounds(steps: int, n: int) -> Iterator[tuple[training.Round, torch_training.
             for z, o, k, images in drawn
         ]
         yield (
-            training.Round(real, *drawn),
-            torch_training.Round(torch.from_numpy(real), *theirs),
+            training.Round(real, drawn[0], drawn[1]),
+            torch_training.Round(torch.from_numpy(real), theirs[0], theirs[1]),
         )
 
 
@@ -76,12 +76,13 @@ def drift_of(steps: int, **game: Any) -> tuple[Array, Array]:
     ]
     ours, theirs = [p.ours for p in pairs], [p.theirs for p in pairs]
     options: dict[str, Any] = {"lr": 0.001, "betas": (0.0, 0.99), "eps": 1e-8}
-    mine = tuple(scratch.optim.Adam(net.parameters(), **options) for net in ours)
-    yours = tuple(torch.optim.Adam(net.parameters(), **options) for net in theirs)
+    mine: Any = tuple(scratch.optim.Adam(net.parameters(), **options) for net in ours)
+    yours: Any = tuple(torch.optim.Adam(net.parameters(), **options) for net in theirs)
+    averages: Any = torch.optim.swa_utils
     decay = 0.99
     average = swa_utils.AveragedModel(ours[0], multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay))
-    torch_average = torch.optim.swa_utils.AveragedModel(
-        theirs[0], multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    torch_average = averages.AveragedModel(
+        theirs[0], multi_avg_fn=averages.get_ema_multi_avg_fn(decay)
     )
     kept = list(rounds(steps, 8))
     played = zip(
@@ -194,8 +195,8 @@ def drawn(draw: Any, name: str) -> Any:
             d.normal(n, c, h, w), d.normal(c) if bias else None, act=act, gain=gain
         )
     if name == "inject_noise":
-        size = (h, w) if draw(st.booleans()) else (n, 1, h, w)
-        return lambda d: Call(d.normal(n, c, h, w), d.normal(*size), d.normal())
+        noise = (h, w) if draw(st.booleans()) else (n, 1, h, w)
+        return lambda d: Call(d.normal(n, c, h, w), d.normal(*noise), d.normal())
     if name == "minibatch_std":
         g, f = draw(SIZE), draw(st.integers(1, 3))
         scale = draw(st.sampled_from([1e-4, 1.0, 20.0]))
@@ -358,7 +359,7 @@ def test_r1_is_the_slope_of_the_sum() -> None:
         step = np.zeros_like(x)
         step[i] = h
         g[i] = (net(x + step)[0] - net(x - step)[0]).sum() / (2 * h)
-    penalty, backward = stylegan.r1_penalty(net, x)
+    penalty, backward = r1_penalty(net, x)
     assert float(penalty) == pytest.approx(np.square(g).sum() / 4, rel=1e-7)
     backward()
     parameters = [p for p in net.parameters() if p.data.ndim > 1]
@@ -368,7 +369,7 @@ def test_r1_is_the_slope_of_the_sum() -> None:
     for sign in (1, -1):
         for p, v in zip(parameters, way, strict=True):
             p.data = p.data + sign * h * v
-        values.append(float(stylegan.r1_penalty(net, x)[0]))
+        values.append(float(r1_penalty(net, x)[0]))
         for p, v in zip(parameters, way, strict=True):
             p.data = p.data - sign * h * v
     assert slope == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-6)

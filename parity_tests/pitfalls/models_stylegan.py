@@ -15,7 +15,12 @@ from parity_tests.pitfalls.loss import mutant
 from parity_tests.pitfalls.models_gan import game_with
 from scratch import nn
 from scratch.check import Array
-from scratch.models import MappingNetwork, StyleGANDiscriminator, StyleGANGenerator, stylegan
+from scratch.models import (
+    MappingNetwork,
+    StyleGANDiscriminator,
+    StyleGANGenerator,
+    stylegan_discriminator,
+)
 from scratch.models.stylegan import SynthesisLayer, ToRGBLayer
 from scratch.nn import bias_act, minibatch_std, modulated_conv2d
 from scratch.nn import functional as F
@@ -286,7 +291,7 @@ class PlainSum(StyleGANDiscriminator):
 
     def forward(self, input: Array) -> Parts:
         """As StyleGANDiscriminator's."""
-        with mock.patch.object(stylegan, "HALF", 1.0):
+        with mock.patch.object(stylegan_discriminator, "HALF", 1.0):
             return super().forward(input)
 
 
@@ -313,7 +318,7 @@ def on_fakes(
     fake, _ = generator.eval()(*given.noise)
     generator.train()
     elsewhere = mock.patch.object(
-        adversarial, "r1_penalty", lambda d, x: stylegan.r1_penalty(d, fake)
+        adversarial, "r1_penalty", lambda d, x: stylegan_discriminator.r1_penalty(d, fake)
     )
     with elsewhere:
         return STEP(generator, discriminator, optimizer, game, given)

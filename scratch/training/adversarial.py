@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from scratch import check
 from scratch.check import Array
-from scratch.models.stylegan import r1_penalty
+from scratch.models.stylegan_discriminator import r1_penalty
 from scratch.models.wgan import clip_weights, gradient_penalty
 from scratch.nn import functional as F
 from scratch.nn.module import Module

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from torch_ref.models.stylegan import r1_penalty
+from torch_ref.models.stylegan_discriminator import r1_penalty
 from torch_ref.models.wgan import clip_weights, gradient_penalty
 from torch_ref.nn import adversarial_loss as losses
 
