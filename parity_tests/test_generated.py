@@ -844,6 +844,10 @@ ELSEWHERE = {
     "test_ctc": ("ctc_loss",),
     "test_crf": ("crf",),
     "test_gan": ("adversarial_loss", "minibatch_discrimination"),
+    "test_stylegan": (
+        *("upfirdn2d", "conv2d_resample", "bias_act", "modulated_conv2d", "noise_injection"),
+        *("minibatch_std",),
+    ),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
     "test_generated_sequences": (
         *("scaled_dot_product_attention", "additive_attention", "multiplicative_attention"),

@@ -494,9 +494,14 @@ def _equal(what: str, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> Compari
 
 
 def _constants(function: Callable[..., Any], inputs: Call, names: list[str]) -> list[str]:
-    """The floating arguments that are not differentiated."""
-    named = twin.named_arguments(function, inputs)
-    return [name for name in named if twin.is_floating(named[name]) and name not in names]
+    """The floating arguments, or tuples of such, that are not differentiated."""
+    found = []
+    for name, value in twin.named_arguments(function, inputs).items():
+        parts = value if isinstance(value, tuple | list) else ()
+        whole = twin.is_floating(value) and name not in names
+        if whole or (any(map(twin.is_floating, parts)) and f"{name}0" not in names):
+            found.append(name)
+    return found
 
 
 def _finite_differences(

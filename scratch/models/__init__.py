@@ -42,6 +42,14 @@ from scratch.models.resnet import resnet34 as resnet34
 from scratch.models.resnet import resnet50 as resnet50
 from scratch.models.seq2seq import Seq2Seq as Seq2Seq
 from scratch.models.simple_cnn import SimpleCNN as SimpleCNN
+from scratch.models.stylegan import MappingNetwork as MappingNetwork
+from scratch.models.stylegan import StyleGANGenerator as StyleGANGenerator
+from scratch.models.stylegan import SynthesisLayer as SynthesisLayer
+from scratch.models.stylegan import SynthesisNetwork as SynthesisNetwork
+from scratch.models.stylegan import ToRGBLayer as ToRGBLayer
+from scratch.models.stylegan_discriminator import (
+    StyleGANDiscriminator as StyleGANDiscriminator,
+)
 from scratch.models.t5 import T5 as T5
 from scratch.models.t5 import T5Config as T5Config
 from scratch.models.tcn import TCN as TCN

@@ -50,6 +50,8 @@ from scratch.nn.dropout import Dropout3d as Dropout3d
 from scratch.nn.dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from scratch.nn.embedding import Embedding as Embedding
 from scratch.nn.embedding import EmbeddingBag as EmbeddingBag
+from scratch.nn.equalized import EqualizedConv2d as EqualizedConv2d
+from scratch.nn.equalized import EqualizedLinear as EqualizedLinear
 from scratch.nn.fold import Fold as Fold
 from scratch.nn.fold import Unfold as Unfold
 from scratch.nn.fractional_max_pool import FractionalMaxPool2d as FractionalMaxPool2d
@@ -90,6 +92,7 @@ from scratch.nn.max_unpool import MaxUnpool1d as MaxUnpool1d
 from scratch.nn.max_unpool import MaxUnpool2d as MaxUnpool2d
 from scratch.nn.max_unpool import MaxUnpool3d as MaxUnpool3d
 from scratch.nn.minibatch_discrimination import MinibatchDiscrimination as MinibatchDiscrimination
+from scratch.nn.minibatch_std import MinibatchStd as MinibatchStd
 from scratch.nn.module import Module as Module
 from scratch.nn.module import Parameter as Parameter
 from scratch.nn.multihead_attention import MultiheadAttention as MultiheadAttention

@@ -8,6 +8,7 @@ non-saturating   L = mean -log s(f)
 wasserstein      L = mean f - mean r          the critic's;  the generator's is -mean f
 features         L = |mean h(r) - mean h(f)|^2      h a layer of the discriminator, means over rows
 unit gradient    L = mean (|g| - 1)^2               g (N, ...) a gradient for each row
+zero gradient    L = mean |g|^2
 
 backward   discriminator    dr = dL (s(r) - (1 - a)) / n        df = dL s(f) / m
            minimax          df = -dL s(f) / m
@@ -15,13 +16,15 @@ backward   discriminator    dr = dL (s(r) - (1 - a)) / n        df = dL s(f) / m
            wasserstein      dr = -dL / n     df = dL / m;     -dL / m
            features         dh(r) = 2 dL (mean h(r) - mean h(f)) / n,   dh(f) = -that n / m
            unit gradient    dg = 2 dL (1 - 1 / |g|) g / n               0 where g = 0, as in torch
+           zero gradient    dg = 2 dL g / n
 shapes     r, f any, of n and m entries; h (N, ...), n and m rows
 smoothing  is one-sided: the target of f stays 0. Else the best discriminator's numerator would
            have the generator's density too, and what is far from the data would be held there.
 torch      has none; each is an expression of `binary_cross_entropy_with_logits`, `mean`, `norm`
 Sources    Goodfellow et al. 2014, arXiv:1406.2661, equations 1 and section 3; smoothing, features:
            Salimans et al. 2016, arXiv:1606.03498, sections 3.1 and 3.4; Arjovsky et al. 2017,
-           arXiv:1701.07875; unit gradient: Gulrajani et al. 2017, arXiv:1704.00028, equation 3
+           arXiv:1701.07875; unit gradient: Gulrajani et al. 2017, arXiv:1704.00028, equation 3;
+           zero gradient: Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, equation 9
 """
 
 import math
@@ -214,6 +217,35 @@ def unit_gradient_loss(gradient: Array) -> tuple[Array, Backward]:
         dnorm = 2 * mean_back(dy) * (norm - 1)
         stretch = np.divide(dnorm, norm, out=np.zeros_like(norm), where=norm != 0)
         dg: Array = stretch[:, None] * rows
+        return dg.reshape(g.shape)
+
+    return y, backward
+
+
+@op
+@quiet
+def zero_gradient_loss(gradient: Array) -> tuple[Array, Backward]:
+    """mean |g|^2 over rows.
+
+    Args:
+        gradient: g (N, ...), a discriminator's gradient at each of N points.
+
+    Returns:
+        The loss, and its backward: dL -> dg.
+
+    Raises:
+        TypeError: if `gradient` is not floating.
+        ValueError: if it has no axis of rows.
+
+    Source: Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, equation 9.
+    """
+    g = check.floating("zero_gradient_loss", "gradient", gradient)
+    _rows("zero_gradient_loss", "gradient", g)
+    rows = g.reshape(len(g), math.prod(g.shape[1:]))
+    y, mean_back = reduced(np.square(rows).sum(1), "mean")
+
+    def backward(dy: Array) -> Array:
+        dg: Array = 2 * mean_back(dy)[:, None] * rows
         return dg.reshape(g.shape)
 
     return y, backward

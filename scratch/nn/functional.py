@@ -16,12 +16,14 @@ from scratch.nn.adversarial_loss import (
 from scratch.nn.adversarial_loss import unit_gradient_loss as unit_gradient_loss
 from scratch.nn.adversarial_loss import wasserstein_critic_loss as wasserstein_critic_loss
 from scratch.nn.adversarial_loss import wasserstein_generator_loss as wasserstein_generator_loss
+from scratch.nn.adversarial_loss import zero_gradient_loss as zero_gradient_loss
 from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.alibi import alibi as alibi
 from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
 from scratch.nn.avg_pool import avg_pool2d as avg_pool2d
 from scratch.nn.avg_pool import avg_pool3d as avg_pool3d
 from scratch.nn.batch_norm import batch_norm as batch_norm
+from scratch.nn.bias_act import bias_act as bias_act
 from scratch.nn.bilinear import bilinear as bilinear
 from scratch.nn.channel_shuffle import channel_shuffle as channel_shuffle
 from scratch.nn.classification_loss import binary_cross_entropy as binary_cross_entropy
@@ -39,6 +41,7 @@ from scratch.nn.container import unflatten as unflatten
 from scratch.nn.conv import conv1d as conv1d
 from scratch.nn.conv import conv2d as conv2d
 from scratch.nn.conv import conv3d as conv3d
+from scratch.nn.conv2d_resample import conv2d_resample as conv2d_resample
 from scratch.nn.conv_transpose import conv_transpose1d as conv_transpose1d
 from scratch.nn.conv_transpose import conv_transpose2d as conv_transpose2d
 from scratch.nn.conv_transpose import conv_transpose3d as conv_transpose3d
@@ -95,12 +98,15 @@ from scratch.nn.memory_efficient_attention import (
     memory_efficient_attention as memory_efficient_attention,
 )
 from scratch.nn.minibatch_discrimination import minibatch_discrimination as minibatch_discrimination
+from scratch.nn.minibatch_std import minibatch_std as minibatch_std
+from scratch.nn.modulated_conv2d import modulated_conv2d as modulated_conv2d
 from scratch.nn.multihead_attention import (
     multi_head_attention_forward as multi_head_attention_forward,
 )
 from scratch.nn.multiplicative_attention import (
     multiplicative_attention as multiplicative_attention,
 )
+from scratch.nn.noise_injection import inject_noise as inject_noise
 from scratch.nn.normalize import normalize as normalize
 from scratch.nn.padding import pad as pad
 from scratch.nn.piecewise import hardshrink as hardshrink
@@ -152,3 +158,6 @@ from scratch.nn.smooth import tanhshrink as tanhshrink
 from scratch.nn.softmax import log_softmax as log_softmax
 from scratch.nn.softmax import softmax as softmax
 from scratch.nn.softmax import softmin as softmin
+from scratch.nn.upfirdn2d import downsample2d as downsample2d
+from scratch.nn.upfirdn2d import upfirdn2d as upfirdn2d
+from scratch.nn.upfirdn2d import upsample2d as upsample2d

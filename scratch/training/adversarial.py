@@ -5,6 +5,7 @@
 
 discriminator   fake = G(z)   dropping G's backward is `detach`   L = loss(D(real), D(fake))
                 + weight P at e real + (1 - e) fake               (WGAN-GP), or
+                + gamma / 2 R1 at real, each k-th step k times    (StyleGAN), or
                 w <- clip(w) after the step                       (WGAN)
 generator       fake = G(z')   L = loss(D(fake)), its gradient through D into G. D's parameters get
                 gradients too, which nobody uses: they are forgotten before D's next step.
@@ -14,11 +15,12 @@ own statistics. All randomness is given: the twin in `torch_ref.training` takes 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from scratch import check
 from scratch.check import Array
+from scratch.models.stylegan_discriminator import r1_penalty
 from scratch.models.wgan import clip_weights, gradient_penalty
 from scratch.nn import functional as F
 from scratch.nn.module import Module
@@ -44,6 +46,8 @@ class Game:
         penalty: weight of the gradient penalty; 0 for none.
         clip: c, the bound on the critic's weights; None for none.
         critic_steps: of the discriminator for each of the generator.
+        r1: gamma of the penalty R1; 0 for none.
+        r1_interval: k, R1 is taken at steps 1, k + 1, 2 k + 1, ..., and counts k times there.
 
     Raises:
         TypeError, ValueError: if an attribute is none of these.
@@ -54,12 +58,16 @@ class Game:
     penalty: float = 0.0
     clip: float | None = None
     critic_steps: int = 1
+    r1: float = 0.0
+    r1_interval: int = 1
 
     def __post_init__(self) -> None:
         check.option("Game", "loss", self.loss, tuple(GENERATOR_LOSSES))
         check.number("Game", "smoothing", self.smoothing, 0, 1)
         check.number("Game", "penalty", self.penalty, 0)
         check.size("Game", "critic_steps", self.critic_steps, low=1)
+        check.number("Game", "r1", self.r1, 0)
+        check.size("Game", "r1_interval", self.r1_interval, low=1)
         if self.clip is not None:
             check.number("Game", "clip", self.clip, 0, open_low=True)
 
@@ -69,15 +77,15 @@ class Round(NamedTuple):
 
     Attributes:
         real: a batch of data (N, ...).
-        noise: z (N, ...), for the discriminator's step.
-        again: z' (N, ...), for the generator's.
+        noise: z (N, ...), for the discriminator's step; or a tuple of all that G takes then.
+        again: z' (N, ...), for the generator's; or a tuple.
         mix: e (N,) in [0, 1], where there is a penalty.
         label: classes (N,), where both networks take them.
     """
 
     real: Array
-    noise: Array
-    again: Array
+    noise: Array | tuple[Any, ...]
+    again: Array | tuple[Any, ...]
     mix: Array | None = None
     label: Array | None = None
 
@@ -137,7 +145,9 @@ def _rounds(
     for step, given in enumerate(rounds, 1):
         generator.train()
         discriminator.train()
-        of_d = discriminator_step(generator, discriminator, optimizers[1], game, given)
+        lazy = game.r1 * game.r1_interval if (step - 1) % game.r1_interval == 0 else 0.0
+        now = replace(game, r1=lazy)
+        of_d = discriminator_step(generator, discriminator, optimizers[1], now, given)
         of_g = None
         if step % game.critic_steps == 0:
             of_g = generator_step(generator, discriminator, optimizers[0], game, given)
@@ -160,7 +170,7 @@ def discriminator_step(
         The loss before the step, with the penalty.
     """
     labels = () if given.label is None else (given.label,)
-    fake, _ = generator(given.noise, *labels)
+    fake, _ = generator(*_arguments(given.noise), *labels)
     on_real, real_back = discriminator(given.real, *labels)
     on_fake, fake_back = discriminator(fake, *labels)
     loss, loss_back = _critic_loss(game, on_real, on_fake)
@@ -176,6 +186,10 @@ def discriminator_step(
         penalty, penalty_back = gradient_penalty(discriminator, e * given.real + (1 - e) * fake)
         penalty_back(game.penalty)
         total += game.penalty * float(penalty)
+    if game.r1:
+        penalty, penalty_back = r1_penalty(discriminator, given.real)
+        penalty_back(game.r1 / 2)
+        total += game.r1 / 2 * float(penalty)
     optimizer.step()
     if game.clip is not None:
         clip_weights(discriminator.parameters(), game.clip)
@@ -198,7 +212,7 @@ def generator_step(
         The loss before the step.
     """
     labels = () if given.label is None else (given.label,)
-    fake, generator_back = generator(given.again, *labels)
+    fake, generator_back = generator(*_arguments(given.again), *labels)
     if game.loss == "feature_matching":
         features: Any = getattr(discriminator, "features", None)
         if features is None:
@@ -216,6 +230,10 @@ def generator_step(
     generator_back(fake_back(dfake))
     optimizer.step()
     return float(loss)
+
+
+def _arguments(noise: Array | tuple[Any, ...]) -> tuple[Any, ...]:
+    return noise if isinstance(noise, tuple) else (noise,)
 
 
 def _critic_loss(game: Game, real: Array, fake: Array) -> tuple[Array, Backward]:

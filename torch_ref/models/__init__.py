@@ -42,6 +42,14 @@ from torch_ref.models.resnet import resnet34 as resnet34
 from torch_ref.models.resnet import resnet50 as resnet50
 from torch_ref.models.seq2seq import Seq2Seq as Seq2Seq
 from torch_ref.models.simple_cnn import SimpleCNN as SimpleCNN
+from torch_ref.models.stylegan import MappingNetwork as MappingNetwork
+from torch_ref.models.stylegan import StyleGANGenerator as StyleGANGenerator
+from torch_ref.models.stylegan import SynthesisLayer as SynthesisLayer
+from torch_ref.models.stylegan import SynthesisNetwork as SynthesisNetwork
+from torch_ref.models.stylegan import ToRGBLayer as ToRGBLayer
+from torch_ref.models.stylegan_discriminator import (
+    StyleGANDiscriminator as StyleGANDiscriminator,
+)
 from torch_ref.models.t5 import T5 as T5
 from torch_ref.models.t5 import T5Config as T5Config
 from torch_ref.models.tcn import TCN as TCN

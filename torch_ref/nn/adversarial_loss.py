@@ -8,9 +8,11 @@ non-saturating   mean -log s(f)
 wasserstein      mean f - mean r, the critic's;  the generator's is -mean f
 features         |mean h(r) - mean h(f)|^2
 unit gradient    mean (|g| - 1)^2
+zero gradient    mean |g|^2
 
 Goodfellow et al. 2014, arXiv:1406.2661; Salimans et al. 2016, arXiv:1606.03498; Arjovsky et al.
-2017, arXiv:1701.07875; Gulrajani et al. 2017, arXiv:1704.00028.
+2017, arXiv:1701.07875; Gulrajani et al. 2017, arXiv:1704.00028; Mescheder et al. 2018,
+arXiv:1801.04406.
 """
 
 import torch
@@ -106,3 +108,15 @@ def unit_gradient_loss(gradient: Tensor) -> Tensor:
     """
     norm: Tensor = gradient.flatten(1).norm(dim=1)
     return (norm - 1).square().mean()
+
+
+def zero_gradient_loss(gradient: Tensor) -> Tensor:
+    """mean |g|^2 over rows.
+
+    Args:
+        gradient: g (N, ...), a discriminator's gradient at each of N points.
+
+    Returns:
+        The loss, ().
+    """
+    return gradient.flatten(1).square().sum(1).mean()

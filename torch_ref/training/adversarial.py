@@ -8,13 +8,14 @@ own statistics. All randomness is given: the twin in `scratch.training` takes th
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from torch_ref.models.stylegan_discriminator import r1_penalty
 from torch_ref.models.wgan import clip_weights, gradient_penalty
 from torch_ref.nn import adversarial_loss as losses
 
@@ -36,6 +37,8 @@ class Game:
         penalty: weight of the gradient penalty; 0 for none.
         clip: c, the bound on the critic's weights; None for none.
         critic_steps: of the discriminator for each of the generator.
+        r1: gamma of the penalty R1; 0 for none.
+        r1_interval: k, R1 is taken at steps 1, k + 1, 2 k + 1, ..., and counts k times there.
     """
 
     loss: str = "non_saturating"
@@ -43,6 +46,8 @@ class Game:
     penalty: float = 0.0
     clip: float | None = None
     critic_steps: int = 1
+    r1: float = 0.0
+    r1_interval: int = 1
 
 
 class Round(NamedTuple):
@@ -50,15 +55,15 @@ class Round(NamedTuple):
 
     Attributes:
         real: a batch of data (N, ...).
-        noise: z (N, ...), for the discriminator's step.
-        again: z' (N, ...), for the generator's.
+        noise: z (N, ...), for the discriminator's step; or a tuple of all that G takes then.
+        again: z' (N, ...), for the generator's; or a tuple.
         mix: e (N,) in [0, 1], where there is a penalty.
         label: classes (N,), where both networks take them.
     """
 
     real: Tensor
-    noise: Tensor
-    again: Tensor
+    noise: Tensor | tuple[Any, ...]
+    again: Tensor | tuple[Any, ...]
     mix: Tensor | None = None
     label: Tensor | None = None
 
@@ -100,7 +105,9 @@ def train_adversarial(
     for step, given in enumerate(rounds, 1):
         generator.train()
         discriminator.train()
-        of_d = discriminator_step(generator, discriminator, optimizers[1], game, given)
+        lazy = game.r1 * game.r1_interval if (step - 1) % game.r1_interval == 0 else 0.0
+        now = replace(game, r1=lazy)
+        of_d = discriminator_step(generator, discriminator, optimizers[1], now, given)
         of_g = None
         if step % game.critic_steps == 0:
             of_g = generator_step(generator, discriminator, optimizers[0], game, given)
@@ -124,7 +131,7 @@ def discriminator_step(
     """
     labels = () if given.label is None else (given.label,)
     with torch.no_grad():
-        fake = generator(given.noise, *labels)
+        fake = generator(*_arguments(given.noise), *labels)
     on_real, on_fake = discriminator(given.real, *labels), discriminator(fake, *labels)
     if game.loss == "wasserstein":
         loss = losses.wasserstein_critic_loss(on_real, on_fake)
@@ -134,6 +141,8 @@ def discriminator_step(
         assert given.mix is not None
         mixed = torch.lerp(fake, given.real, given.mix.reshape(-1, *(1,) * (fake.ndim - 1)))
         loss = loss + game.penalty * gradient_penalty(discriminator, mixed)
+    if game.r1:
+        loss = loss + game.r1 / 2 * r1_penalty(discriminator, given.real)
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
     optimizer.step()
@@ -158,7 +167,7 @@ def generator_step(
         The loss before the step.
     """
     labels = () if given.label is None else (given.label,)
-    fake = generator(given.again, *labels)
+    fake = generator(*_arguments(given.again), *labels)
     if game.loss == "feature_matching":
         features: Any = discriminator.features
         with torch.no_grad():
@@ -170,3 +179,7 @@ def generator_step(
     loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
     optimizer.step()
     return loss.item()
+
+
+def _arguments(noise: Tensor | tuple[Any, ...]) -> tuple[Any, ...]:
+    return noise if isinstance(noise, tuple) else (noise,)
