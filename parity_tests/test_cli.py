@@ -117,7 +117,7 @@ def test_trained_weights_load_into_numpy(run: Run, tmp_path: Path) -> None:
     result = run("train", "moons", "--steps", 100, "--device", "cpu", "--out", "out")
     assert result.exit_code == 0, result.output
     assert "fp32_precision" in result.output
-    weights = load_file(tmp_path / "out" / "train-moons-MLP-0.safetensors")
+    weights = load_file(tmp_path / "out" / "model.safetensors")
     task = TASKS["moons"]
     sizes = [task.input_size, *task.hidden, task.output_size]
     ours = scratch.models.MLP(sizes, task.activation)
@@ -134,11 +134,11 @@ def test_trained_filters_load_into_numpy(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     task = TASKS["shapes"]
     ours = scratch.models.SimpleCNN(**task.model_args)
-    load_weights(ours, tmp_path / "out" / "train-shapes-SimpleCNN-0.safetensors")
-    numbers = json.loads((tmp_path / "out" / "train-shapes-SimpleCNN-0.json").read_text())
+    load_weights(ours, tmp_path / "out" / "model.safetensors")
+    end = json.loads((tmp_path / "out" / "log.jsonl").read_text().splitlines()[-1])
     split = task.load(0)
     found = evaluate(ours, split.test_x, split.test_y, {"accuracy": metrics.accuracy})
-    assert found["accuracy"] == pytest.approx(numbers["metric"], abs=0.006)  # one picture of 200
+    assert found["accuracy"] == pytest.approx(end["accuracy"], abs=0.006)  # one picture of 200
 
 
 def test_compare_a_network_of_convolutions(run: Run, tmp_path: Path) -> None:

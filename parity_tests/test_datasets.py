@@ -23,7 +23,7 @@ from parity_tests.harness.entry import unchecked
 from parity_tests.test_images import refusals as of_pictures
 from parity_tests.test_memory import refusals as of_memory
 from parity_tests.test_series import refusals as of_series
-from torch_ref.training.task import build
+from torch_ref.training.build import build
 
 PLANE: dict[str, tuple[Callable[..., Any], int]] = {
     "circles": (datasets.circles, 2),

@@ -1,0 +1,62 @@
+"""The state of a run as arrays and plain values, in the form in which both packages read it.
+
+optimizer    state.<index of the parameter>.<name> -> array       and groups as plain dicts
+generator    `Generator.get_state`, the Mersenne twister's
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from datasets.checkpoints import like
+from scratch import check
+from scratch.check import Array
+from scratch.optim import Optimizer
+
+# What picks an engine of torch's: a run that goes on picks its own.
+ENGINE = frozenset({"foreach", "fused", "capturable", "differentiable"})
+
+
+def optimizer_arrays(optimizer: Optimizer) -> dict[str, Array]:
+    """The arrays of an optimizer's state by name."""
+    return {
+        f"state.{index}.{name}": np.asarray(value)
+        for index, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def optimizer_groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """The options of an optimizer's groups, the parameters by their indices."""
+    groups = optimizer.state_dict()["param_groups"]
+    return [{key: v for key, v in group.items() if key not in ENGINE} for group in groups]
+
+
+def load_optimizer(
+    optimizer: Optimizer, arrays: Mapping[str, Array], groups: Sequence[Mapping[str, Any]]
+) -> None:
+    """Go on with an optimizer's state, once everything is checked.
+
+    Args:
+        optimizer: new, of the same class and parameters.
+        arrays: as `optimizer_arrays` gave them.
+        groups: as `optimizer_groups` gave them, or read from JSON.
+
+    Raises:
+        ValueError: if they belong to another optimizer, or to other groups or shapes.
+    """
+    held = optimizer.state_dict()["param_groups"]
+    if len(groups) != len(held):
+        check.refuse("load_optimizer", f"{len(held)} groups", len(groups))
+    for mine, saved in zip(held, groups, strict=True):
+        lacking = (mine.keys() - ENGINE) ^ (saved.keys() - ENGINE)
+        if lacking:
+            got = f"{sorted(lacking)} in one only"
+            check.refuse("load_optimizer", "groups of the same options", got)
+    state: dict[int, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        _, number, key = name.split(".", 2)
+        state.setdefault(int(number), {})[key] = array
+    merged = [like(mine, saved) for mine, saved in zip(held, groups, strict=True)]
+    optimizer.load_state_dict({"state": state, "param_groups": merged})
