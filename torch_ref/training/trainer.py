@@ -127,7 +127,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> None:
         """One step of the optimizer, on the parts (x, t) of one batch."""
-        rows = sum(len(t) for _, t in batch)
+        rows = sum([len(t) for _, t in batch])
         self.optimizer.zero_grad()
         losses = []
         for x, t in batch:
@@ -199,7 +199,7 @@ class Trainer:
             with self._own_random_numbers():
                 for batch in () if self._patience_is_over() else self.batches():
                     self.step(batch)
-                    clock.rows += sum(len(t) for _, t in batch)
+                    clock.rows += sum([len(t) for _, t in batch])
                     step, last = self.step_count, self.step_count == s.steps
                     if step % s.log_every == 0 or last:
                         self._write(self._record(clock))
@@ -428,11 +428,11 @@ class Trainer:
             check_weights(name, self.average, tensors["average"], source)
         if "best" in tensors:
             check_weights(name, self.evaluated, tensors["best"], source)
-        held = None if self.schedule is None else self.schedule.state_dict()
-        if (saved["schedule"] or {}).keys() != (held or {}).keys():
+        held = {} if self.schedule is None else self.schedule.state_dict()
+        if lacking := sorted((saved["schedule"] or {}).keys() ^ held.keys()):
             raise ValueError(
                 f"{name}: expected {source} to hold the state of {self.settings.schedule}, "
-                f"got {sorted(saved['schedule'] or {})}"
+                f"got {', '.join(lacking)} in one only"
             )
         state.load_optimizer(self.optimizer, tensors["optimizer"], saved["param_groups"])
         self.model.load_state_dict(tensors["model"])
