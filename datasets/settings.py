@@ -341,7 +341,7 @@ def parser(package: Package) -> argparse.ArgumentParser:
                 shown = option.choices or None
                 text = option.help + default
                 made.add_argument(flag, type=kind, choices=shown, help=text)
-    made.add_argument("--out", help="Folder for what is written; runs/TASK-MODEL-SEED if left out.")
+    made.add_argument("--out", help="parity-report/train-TASK-MODEL-SEED if left out.")
     made.add_argument("--resume", action="store_true", help="Go on from the last checkpoint there.")
     made.add_argument("--overwrite", action="store_true", help="Remove the run that is there.")
     return made
@@ -370,4 +370,4 @@ def parse(package: Package, arguments: Sequence[str] | None = None) -> tuple[Set
 
 def default_out(settings: Settings) -> str:
     """The folder of a run that was given none."""
-    return f"runs/{settings.task}-{settings.model}-{settings.seed}"
+    return f"parity-report/train-{settings.task}-{settings.model}-{settings.seed}"

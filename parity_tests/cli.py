@@ -356,9 +356,9 @@ def _train(task: str, package: str, out: str, resume: bool, overwrite: bool, **g
     foreign = [o for o in runs.OPTIONS if o.package not in (None, package)]
     if named := [o.name for o in foreign if given[o.name] not in (None, o.default)]:
         fail(f"{', '.join(named)} is no option of --package {package}")
-    given = {
-        name: json.loads(v) if name.endswith("_args") and v else v for name, v in given.items()
-    }
+    for option in runs.OPTIONS:
+        if option.kind is dict and given[option.name] is not None:
+            given[option.name] = _arguments(option.name, given[option.name])
     trainers = importlib.import_module(f"{PACKAGES[package]}.training")
     try:
         settings = runs.resolve(task, given)
@@ -372,6 +372,18 @@ def _train(task: str, package: str, out: str, resume: bool, overwrite: bool, **g
     chosen = settings.as_task
     text = say(outcome, chosen.target, chosen.metric, folder)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if outcome.status == "interrupted":
+        raise typer.Exit(130)
+
+
+def _arguments(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"{name} are given as JSON such as '{{\"lr\": 0.1}}', not {text!r}")
+    return found
 
 
 def _follow(bar: Progress, line: Any, record: dict[str, Any]) -> None:
@@ -414,7 +426,7 @@ def _with_options(function: Any) -> Any:
         made.append(_parameter(option.name, kind, option.default, note))
     for name, kind, default, text in (
         ("package", str, "torch", "torch or scratch."),
-        ("out", str, "", "Folder for what is written; runs/TASK-MODEL-SEED if left out."),
+        ("out", str, "", "parity-report/train-TASK-MODEL-SEED if left out."),
         ("resume", bool, False, "Go on from the last checkpoint there."),
         ("overwrite", bool, False, "Remove the run that is there."),
     ):

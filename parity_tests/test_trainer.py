@@ -125,7 +125,7 @@ def test_what_is_evaluated_is_the_average(side: str, tmp_path: Path) -> None:
     trainer = train(side, settings(ema=0.8, dtype="float64"), tmp_path)
     found = arrays(tmp_path)
     assert float(found["average/n_averaged"]) == 12
-    expected = None
+    expected: Any = None
     for step in range(1, 13):  # the mean by hand, from the weights after each step
         train(side, settings(dtype="float64", steps=step), tmp_path / f"{step}")
         weight = arrays(tmp_path / f"{step}")["model/layers.0.weight"]
@@ -196,7 +196,7 @@ def test_early_stopping_by_hand() -> None:
 
 
 def test_worker_processes_load_the_same_batches(tmp_path: Path) -> None:
-    common = {"accumulate": 2, "dropout": 0.3, "steps": 20, "batch_size": 40}
+    common: dict[str, Any] = {"accumulate": 2, "dropout": 0.3, "steps": 20, "batch_size": 40}
     train("torch", settings(**common), tmp_path / "memory")
     train("torch", settings(workers=2, **common), tmp_path / "workers")
     ours, theirs = (log(tmp_path / name)[1:] for name in ("memory", "workers"))
@@ -206,7 +206,7 @@ def test_worker_processes_load_the_same_batches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_autocast_rounds_products_and_nothing_else(precision: str, tmp_path: Path) -> None:
-    common = {"steps": 40, "optimizer": "SGD", "lr": 0.1, "clip_norm": 5.0}
+    common: dict[str, Any] = {"steps": 40, "optimizer": "SGD", "lr": 0.1, "clip_norm": 5.0}
     train("torch", settings(**common), tmp_path / "fp32")
     trainer = train("torch", settings(precision=precision, **common), tmp_path / precision)
     assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
@@ -376,10 +376,10 @@ def test_trainer_refuses(side: str, given: dict[str, Any], words: str, tmp_path:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_loss_that_is_not_finite_ends_the_run(side: str, tmp_path: Path) -> None:
-    wild = {"optimizer": "SGD", "lr": 1e30, "steps": 50}
+    wild: dict[str, Any] = {"optimizer": "SGD", "lr": 1e30, "steps": 50}
     with (
         np.errstate(all="ignore"),
-        pytest.raises(FloatingPointError, match="the loss is (nan|inf) at step"),
+        pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) at step"),
     ):
         train(side, settings(**wild), tmp_path)
 
@@ -418,7 +418,7 @@ def test_packages_run_as_programs(
     runpy.run_module(f"{package}.training", run_name="__main__")
     printed = capsys.readouterr().out
     assert "finished after step 20" in printed and "rows per second" in printed
-    out = tmp_path / "runs" / "iris-MLP-0"
+    out = tmp_path / "parity-report" / "train-iris-MLP-0"
     assert [r["step"] for r in log(out)] == [0, 10, 20, 20]
     assert log(out)[0]["settings"]["schedule_args"] == {"T_max": 20, "eta_min": 0.001}
     assert (out / "model.safetensors").exists()
@@ -432,7 +432,7 @@ def test_packages_run_as_programs(
 
 def test_scratch_has_no_options_of_torchs(capsys: pytest.CaptureFixture[str]) -> None:
     for package in ("torch", "scratch"):
-        text = runs.parser(package).format_help()  # type: ignore[arg-type]
+        text = runs.parser(package).format_help()
         for option in runs.OPTIONS:
             shown = f"--{option.name.replace('_', '-')} " in text.replace("]", " ")
             assert shown == (option.package in (None, package)), option.name
