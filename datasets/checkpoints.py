@@ -22,6 +22,10 @@ from datasets import check
 
 FORMAT, VERSION = "parity checkpoint", 1
 STATE = "state.json"
+ENTRIES = frozenset(
+    {"step", "settings", "sampler", "param_groups", "schedule", "scaler", "generator"}
+    | {"cuda_generator", "early_stopping", "files"}
+)
 
 
 class Checkpoint(NamedTuple):
@@ -123,8 +127,12 @@ def read(path: Path) -> Checkpoint:
     found = state.pop("sha256", None)
     if found != _state_sum(state):
         check.refuse("read", expected, f"{STATE} that was changed: its sha256 is not {found}")
+    if lacking := sorted(ENTRIES - state.keys()):
+        check.refuse("read", expected, f"{STATE} without {', '.join(lacking)}")
     files = {}
     for name, kept in state["files"].items():
+        if not re.fullmatch(r"\w+\.safetensors", name):
+            check.refuse("read", expected, f"a file {name!r} in {STATE}")
         content = _content(path, name, expected)
         if len(content) != kept["bytes"]:
             check.refuse("read", expected, f"{name} of {len(content)} bytes for {kept['bytes']}")

@@ -42,8 +42,8 @@ SCHEDULES: Mapping[str, Mapping[str, str]] = {
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 ENGINES = ("auto", "fused", "foreach", "for-loop")
 HOW = frozenset(
-    {"steps", "log_every", "checkpoint_every", "keep", "device", "compile", "workers"}
-    | {"pin_memory", "engine", "channels_last", "tensorboard"}
+    {"steps", "log_every", "checkpoint_every", "keep", "device", "precision", "compile"}
+    | {"workers", "pin_memory", "engine", "channels_last", "tensorboard"}
 )
 
 

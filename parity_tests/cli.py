@@ -604,10 +604,11 @@ def bench(
             f"{r.theirs_mb:.1f}",
         )
     console.print(table)
-    mean = float(np.exp(np.mean([np.log(r.ratio) for r in results])))
-    console.print(
-        f"geometric mean of the ratios {mean:.2f}, {threads} threads each", highlight=False
-    )
+    if ratios := [r.ratio for r in results if r.twins]:
+        mean = float(np.exp(np.mean(np.log(ratios))))
+        console.print(
+            f"geometric mean of the ratios {mean:.2f}, {threads} threads each", highlight=False
+        )
     data = {
         "environment": environment("cpu"),
         "threads": threads,

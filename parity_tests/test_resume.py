@@ -130,6 +130,17 @@ def test_fp16s_scale_goes_on(tmp_path: Path) -> None:
     assert saved["_growth_tracker"] == 12
 
 
+def test_what_autocast_began_goes_on_in_numpy(tmp_path: Path) -> None:
+    """How exactly a run computes may change, and the log says so."""
+    train("torch", settings(precision="fp16"), tmp_path, until=5)
+    train("scratch", settings(), tmp_path)
+    changes = [r for r in log(tmp_path) if r["event"] in ("start", "resume")]
+    assert [(r["package"], r["precision"]) for r in changes] == [
+        ("torch_ref", "fp16"),
+        ("scratch", "fp32"),
+    ]
+
+
 # The other package: within rounding
 
 
@@ -302,6 +313,14 @@ def spoil_generator(path: Path) -> None:
     rewrite(path, lambda whole: whole["generator"].update(key=[0, 1]))
 
 
+def spoil_entries(path: Path) -> None:
+    rewrite(path, lambda whole: whole.pop("early_stopping"))
+
+
+def spoil_outside(path: Path) -> None:
+    rewrite(path, lambda whole: whole["files"].update({"../../log.jsonl": {}}))
+
+
 def spoil_files(path: Path) -> None:
     rewrite(path, lambda whole: whole["files"].pop("optimizer.safetensors"))
 
@@ -346,6 +365,8 @@ SPOILT: dict[Callable[[Path], None], str] = {
     spoil_two_groups: "expected 1 groups",
     spoil_schedule: "T_max",
     spoil_generator: "624 words",
+    spoil_entries: "without early_stopping",
+    spoil_outside: "../../log.jsonl",
     spoil_files: "optimizer",
     spoil_pickle: "whole safetensors file",
     spoil_shape: "exp_avg",

@@ -223,6 +223,20 @@ def test_autocast_rounds_products_and_nothing_else(precision: str, tmp_path: Pat
     np.testing.assert_allclose(norms, plain, rtol=0.1)  # of the gradient, not of the scaled one
 
 
+def test_a_step_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU each of these would wait for all that was asked of it before."""
+    given: dict[str, Any] = {"optimizer": "SGD", "lr": 0.1, "clip_norm": 1.0, "accumulate": 2}
+    trainer = TRAINERS["torch"](settings(schedule="CosineAnnealingLR", **given), tmp_path)
+    batches = trainer.batches()
+    trainer.step(next(batches))
+    with monkeypatch.context() as patched:
+        for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
+            patched.setattr(torch.Tensor, name, None)
+        for _ in range(3):
+            trainer.step(next(batches))
+    assert trainer.step_count == 4 and isinstance(trainer._loss, torch.Tensor)
+
+
 def test_scratch_refuses_autocast(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^Trainer: expected precision fp32, got bf16"):
         TRAINERS["scratch"](settings(precision="bf16"), tmp_path)
@@ -279,8 +293,8 @@ def test_compiled_for_real(tmp_path: Path) -> None:
     assert drift(tmp_path / "compiled", tmp_path / "plain") < 1e-11
 
 
+@pytest.mark.slow
 def test_event_files(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     of = settings(tensorboard=True, evaluate_every=4, validation=0.1)

@@ -12,7 +12,8 @@ A step is forward, loss, backward, clip, step, and what follows it: schedule and
     OUT          log.jsonl, checkpoints/, model.safetensors (what was evaluated)
 
 A run that is killed and resumed ends bit for bit where it would have ended. `torch_ref.training`
-writes the same log and reads the same checkpoints.
+writes the same log and reads the same checkpoints, the generator's state too: dropout draws the
+same masks there wherever torch's CPU does (see `scratch.random`); a GPU draws others.
 """
 
 import shutil
@@ -263,6 +264,7 @@ class Trainer:
             "versions": {**host(), "numpy": np.__version__},
             "device": "cpu",
             "device_name": "CPU",
+            "precision": "fp32",
             "threads": get_num_threads(),
             "flags": {},
         }

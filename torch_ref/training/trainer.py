@@ -298,6 +298,7 @@ class Trainer:
             "versions": {**host(), "numpy": np.__version__, "torch": str(torch.__version__)},
             "device": str(self.device),
             "device_name": torch.cuda.get_device_name(self.device) if cuda else "CPU",
+            "precision": self.settings.precision,
             "threads": torch.get_num_threads(),
             "flags": self.flags,
         }
@@ -353,8 +354,8 @@ class Trainer:
                 "pip install '.[train]'",
                 name=error.name,
             ) from None
-        folder = self.out / "tensorboard"
-        return SummaryWriter(str(folder), purge_step=self.step_count + 1)
+        make: Any = SummaryWriter
+        return make(str(self.out / "tensorboard"), purge_step=self.step_count + 1)
 
     # Checkpoints
 
