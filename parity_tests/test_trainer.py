@@ -391,11 +391,13 @@ def test_trainer_refuses(side: str, given: dict[str, Any], words: str, tmp_path:
 @pytest.mark.parametrize("side", SIDES)
 def test_a_loss_that_is_not_finite_ends_the_run(side: str, tmp_path: Path) -> None:
     wild: dict[str, Any] = {"optimizer": "SGD", "lr": 1e30, "steps": 50}
-    with (
-        np.errstate(all="ignore"),
-        pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) at step"),
-    ):
-        train(side, settings(**wild), tmp_path)
+    refused = pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) at step")
+    with np.errstate(all="ignore"), refused:
+        train(side, settings(**wild), tmp_path / "logged")
+    with np.errstate(all="ignore"), refused:  # and no checkpoint of such weights is written
+        of = settings(**{**wild, "log_every": 50, "checkpoint_every": 20})
+        train(side, of, tmp_path / "saved")
+    assert not (tmp_path / "saved" / "checkpoints").exists()
 
 
 def test_log_is_strict_json(tmp_path: Path) -> None:

@@ -279,23 +279,28 @@ class Trainer:
 
     def _record(self, clock: Clock) -> Record:
         """The line of the last step."""
-        if not np.isfinite(self._loss):
-            raise FloatingPointError(
-                f"Trainer: the loss is {self._loss} at step {self.step_count}; "
-                f"the last checkpoint is {checkpoints.latest(self._folder)}"
-            )
         clipped = self.settings.clip_norm is not None
         per_epoch = steps_of_an_epoch(len(self._data.train_x), self.settings)
         return {
             "event": "step",
             "step": self.step_count,
             "epoch": round(self.step_count / per_epoch, 4),
-            "loss": self._loss,
+            "loss": self._finite_loss(),
             "lr": self._lr,
             **({"gradient_norm": self._norm} if clipped else {}),
             **clock.lap(),
             "memory_mb": peak_memory_mb(),
         }
+
+    def _finite_loss(self) -> float:
+        """The loss of the last step."""
+        loss = self._loss
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Trainer: the loss is {loss} at step {self.step_count}; "
+                f"the last checkpoint is {checkpoints.latest(self._folder)}"
+            )
+        return loss
 
     # Checkpoints
 
@@ -306,8 +311,10 @@ class Trainer:
             Its path.
 
         Raises:
+            FloatingPointError: if the last loss is not finite: such weights are of no use.
             OSError: if it cannot be written; earlier ones are as they were.
         """
+        self._finite_loss()
         if self._log is not None:
             self._log.sync()
         files, state = self.state()

@@ -312,20 +312,14 @@ class Trainer:
         }
 
     def _record(self, clock: Clock) -> Record:
-        """The line of the last step; this waits for the device."""
-        loss = self._loss.item()
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"Trainer: the loss is {loss} at step {self.step_count}; "
-                f"the last checkpoint is {checkpoints.latest(self._folder)}"
-            )
+        """The line of the last step."""
         clipped = self.settings.clip_norm is not None
         per_epoch = steps_of_an_epoch(len(self._data.train_x), self.settings)
         return {
             "event": "step",
             "step": self.step_count,
             "epoch": round(self.step_count / per_epoch, 4),
-            "loss": loss,
+            "loss": self._finite_loss(),
             "lr": self._lr,
             **({"gradient_norm": self._norm.item()} if clipped else {}),
             **clock.lap(),
@@ -357,6 +351,16 @@ class Trainer:
         make: Any = SummaryWriter
         return make(str(self.out / "tensorboard"), purge_step=self.step_count + 1)
 
+    def _finite_loss(self) -> float:
+        """The loss of the last step; this waits for the device."""
+        loss = self._loss.item()
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Trainer: the loss is {loss} at step {self.step_count}; "
+                f"the last checkpoint is {checkpoints.latest(self._folder)}"
+            )
+        return loss
+
     # Checkpoints
 
     def save(self) -> Path:
@@ -366,8 +370,10 @@ class Trainer:
             Its path.
 
         Raises:
+            FloatingPointError: if the last loss is not finite: such weights are of no use.
             OSError: if it cannot be written; earlier ones are as they were.
         """
+        self._finite_loss()
         if self._log is not None:
             self._log.sync()
         files, state = self.state()
