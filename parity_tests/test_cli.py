@@ -186,12 +186,13 @@ def test_train_is_interrupted_and_says_how_to_go_on(
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(cli, "_follow", interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     command = ("train", "moons", "--log-every", 10, "--out", "out", "--package", "scratch")
     result = run(*command)
+    signal.signal(signal.SIGINT, before)
     assert result.exit_code == 130 and "interrupted after step 20" in result.output
     assert "--resume" in result.output
     assert (tmp_path / "out" / "checkpoints" / "step-00000020").is_dir()
-    monkeypatch.undo()
 
 
 def test_compare_a_network_of_convolutions(run: Run, tmp_path: Path) -> None:

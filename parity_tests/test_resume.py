@@ -141,6 +141,23 @@ def test_what_autocast_began_goes_on_in_numpy(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_run_on_the_device_goes_on_bit_for_bit(device: str, dtype: str, tmp_path: Path) -> None:
+    """With --device cuda its generator too, which draws the dropout there."""
+    of = settings(steps=40, dtype=dtype, **{**ALL_ON, "device": device, "engine": "auto"})
+    cut_and_whole("torch", "torch", of, tmp_path, at=17)
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert log(tmp_path / "cut") == log(tmp_path / "whole")
+    assert log(tmp_path / "cut")[0]["device"].startswith(device)
+
+
+def test_a_run_on_the_device_goes_on_in_numpy(device: str, tmp_path: Path) -> None:
+    given = {**ALL_ON, "patience": 50, "dropout": 0.0, "device": device}
+    of = settings(steps=60, dtype="float64", **given)
+    cut_and_whole("torch", "scratch", of, tmp_path, at=30)
+    np.testing.assert_allclose(losses(tmp_path / "cut"), losses(tmp_path / "whole"), rtol=1e-11)
+
+
 # The other package: within rounding
 
 

@@ -6,6 +6,7 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,17 @@ def test_worker_processes_load_the_same_batches(tmp_path: Path) -> None:
     ours, theirs = (log(tmp_path / name)[1:] for name in ("memory", "workers"))
     assert ours == theirs
     assert drift(tmp_path / "workers", tmp_path / "memory") == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+def test_every_precision_learns_on_the_device(
+    device: str, precision: str, coloured: str, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"device": device, "precision": precision, "batch_size": 32}
+    trainer = train("torch", settings(coloured, channels_last=True, steps=12, **given), tmp_path)
+    found = losses(tmp_path)
+    assert np.mean(found[-3:]) < np.mean(found[:3]) and trainer.device.type == device
+    assert log(tmp_path)[0]["precision"] == precision
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -454,6 +466,15 @@ def test_scratch_has_no_options_of_torchs(capsys: pytest.CaptureFixture[str]) ->
             assert shown == (option.package in (None, package)), option.name
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is, though the tests may run in the background, where it is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("side", SIDES)
 def test_interrupt_finishes_the_step_and_writes_a_checkpoint(side: str, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
@@ -472,6 +493,7 @@ def test_interrupt_finishes_the_step_and_writes_a_checkpoint(side: str, tmp_path
     assert log(tmp_path / "cut") == log(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_second_interrupt_is_the_usual_one() -> None:
     with interruptible() as interrupted:
         os.kill(os.getpid(), signal.SIGINT)
