@@ -387,7 +387,7 @@ def _arguments(name: str, text: str) -> dict[str, Any]:
 
 
 def _follow(bar: Progress, line: Any, record: dict[str, Any]) -> None:
-    """A record of the log on the screen: the machine once, then the bar."""
+    """A record of the log on the screen: steps in the bar, the rest as lines."""
     if record["event"] in ("start", "resume"):
         flags = ", ".join(f"{name} {value}" for name, value in record["flags"].items())
         text = f"{record['package']}, device {record['device']}{'; ' if flags else ''}{flags}"
@@ -398,6 +398,11 @@ def _follow(bar: Progress, line: Any, record: dict[str, Any]) -> None:
             f"{record['memory_mb']:,.0f} MB"
         )
         bar.update(line, completed=record["step"], description=text)
+    elif record["event"] == "evaluation":
+        numbers = [f"{k} {v:.4f}" for k, v in record.items() if isinstance(v, float)]
+        best = ", the best so far" if record["best"] else ""
+        text = f"step {record['step']:,}: validation {', '.join(numbers)}{best}"
+        console.print(text, highlight=False)
 
 
 def _known(task: str, given: dict[str, Any], package: str) -> None:

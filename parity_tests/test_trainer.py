@@ -350,6 +350,9 @@ def test_what_is_left_out_is_the_recipe() -> None:
     assert (patient.steps, patient.evaluate_every, patient.validation) == (42, 21, 0.1)
     cosine = resolve("digits", {"schedule": "CosineAnnealingLR", "steps": 77})
     assert cosine.schedule_args == {"T_max": 77}
+    with pytest.raises(ValueError, match=r"MLP only, got dropout 0.5 for SimpleCNN"):
+        resolve("shapes", {"dropout": 0.5})
+    assert resolve("digits", {"evaluate_every": 0}).validation == 0
     assert resolve("shapes").hidden == () and resolve("shapes").model == "SimpleCNN"
 
 
@@ -373,6 +376,7 @@ def test_what_is_left_out_is_the_recipe() -> None:
         ({"engine": "turbo"}, "engine to be one of"),
         ({"hidden": "4,-1"}, "positive widths"),
         ({"seed": -1}, "seed"),
+        ({"optimizer_args": [1, 2]}, "optimizer_args by name"),
         ({"keep": 0}, "keep >= 1"),
         ({"workers": -1}, "workers >= 0"),
         ({"evaluate_every": 3, "validation": 0.0}, "validation > 0"),
