@@ -405,7 +405,7 @@ class Trainer:
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "scaler": self.scaler.state_dict() or None,
             "generator": state.generator_state(),
-            "cuda_generator": bytes(torch.cuda.get_rng_state(self.device)).hex() if cuda else None,
+            "cuda_generator": state.cuda_generator_state(self.device) if cuda else None,
             "early_stopping": self.early_stopping.state(),
         }
 
@@ -457,10 +457,7 @@ class Trainer:
         with self._own_random_numbers():
             state.set_generator_state(saved["generator"])
             if self.device.type == "cuda" and saved["cuda_generator"]:
-                words = torch.frombuffer(
-                    bytearray.fromhex(saved["cuda_generator"]), dtype=torch.uint8
-                )
-                torch.cuda.set_rng_state(words, self.device)
+                state.set_cuda_generator_state(self.device, saved["cuda_generator"])
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:
