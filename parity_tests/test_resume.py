@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from datasets import checkpoints
@@ -384,24 +385,18 @@ def spoil_pickle(path: Path) -> None:
 
 
 def spoil_shape(path: Path) -> None:
-    import safetensors.numpy
-
     found = safetensors.numpy.load((path / "optimizer.safetensors").read_bytes())
     found["state.0.exp_avg"] = found["state.0.exp_avg"][:3].copy()
     replace_file(path, "optimizer.safetensors", safetensors.numpy.save(found))
 
 
 def spoil_key(path: Path) -> None:
-    import safetensors.numpy
-
     found = safetensors.numpy.load((path / "model.safetensors").read_bytes())
     found["layers.9.weight"] = found.pop("layers.0.weight")
     replace_file(path, "model.safetensors", safetensors.numpy.save(found))
 
 
 def spoil_best(path: Path) -> None:
-    import safetensors.numpy
-
     found = safetensors.numpy.load((path / "best.safetensors").read_bytes())
     found["layers.9.weight"] = found.pop("layers.0.weight")
     replace_file(path, "best.safetensors", safetensors.numpy.save(found))
@@ -435,7 +430,7 @@ SPOILT: dict[Callable[[Path], None], str] = {
 def test_a_spoilt_checkpoint_is_refused(
     side: str, spoil: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    evaluated = {"patience": 9, "evaluate_every": 2}
+    evaluated: dict[str, Any] = {"patience": 9, "evaluate_every": 2}
     of = settings(schedule="CosineAnnealingLR", checkpoint_every=2, **evaluated)
     train(side, of, tmp_path, until=4)
     path = tmp_path / "checkpoints" / "step-00000004"
