@@ -170,7 +170,7 @@ def batches(order: Array, batch_size: int, drop_last: bool = False) -> Iterator[
 
 
 def batch_stream(
-    n: int, batch_size: int, steps: int, seed: int, drop_last: bool = False
+    n: int, batch_size: int, steps: int, seed: int, drop_last: bool = False, start: int = 0
 ) -> Iterator[Array]:
     """The batches of a run of `steps` optimizer steps, as many epochs as they take.
 
@@ -180,9 +180,10 @@ def batch_stream(
         steps: number of batches.
         seed: of the run; epoch number e is in the order `epoch_order(n, seed, e)`.
         drop_last: whether to leave out the short batch at the end of an epoch.
+        start: how many of the batches to leave out at the front, to go on with a run.
 
     Returns:
-        An iterator of `steps` index arrays.
+        An iterator of `steps` - `start` index arrays.
 
     Raises:
         ValueError: if an argument is out of range or an epoch would hold no batch.
@@ -192,7 +193,11 @@ def batch_stream(
     size = check.size("batch_stream", "batch_size", batch_size, 1)
     steps = check.size("batch_stream", "steps", steps)
     seed = check.seed("batch_stream", seed)
+    start = check.size("batch_stream", "start", start, 0, steps)
     if drop_last and n < size:
         check.refuse("batch_stream", "batch_size <= n where the last is dropped", f"{size} > {n}")
-    epochs = (batches(epoch_order(n, seed, epoch), size, drop_last) for epoch in itertools.count())
-    return itertools.islice(itertools.chain.from_iterable(epochs), steps)
+    first, skipped = divmod(start, n // size if drop_last else -(-n // size))
+    orders = (epoch_order(n, seed, epoch) for epoch in itertools.count(first))
+    epochs = (batches(order, size, drop_last) for order in orders)
+    stream = itertools.chain.from_iterable(epochs)
+    return itertools.islice(stream, skipped, skipped + steps - start)

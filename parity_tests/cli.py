@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import inspect
 import json
 import os
 import subprocess
@@ -12,14 +13,26 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 MISSING = "parity: this command needs {name}; in the project's folder: pip install '.[parity]'"
+OTHER = (  # a well-known package has the import name `datasets` too
+    "parity: `datasets` here is another package ({path}); "
+    "install parity in an environment of its own"
+)
 try:
     import numpy as np
     import typer
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
-except ModuleNotFoundError as error:
-    sys.exit(MISSING.format(name=error.name))
+
+    from datasets import settings as runs
+except (ModuleNotFoundError, ImportError) as error:
+    found = sys.modules.get("datasets")
+    other = found is not None and not Path(found.__file__ or "").is_relative_to(
+        Path(__file__).parent.parent
+    )
+    text = OTHER.format(path=found.__file__) if found and other else MISSING.format(name=error.name)
+    print(text, file=sys.stderr)
+    sys.exit(2)
 
 app = typer.Typer(
     add_completion=False,
@@ -31,18 +44,6 @@ app = typer.Typer(
     "Then `parity compare digits` trains both from the same weights on the same batches.",
 )
 console = Console()
-
-
-@app.callback()
-def refuse_the_other_datasets() -> None:
-    """A well-known package has the import name `datasets` too."""
-    import datasets
-
-    if Path(datasets.__file__ or "").parent.parent != Path(__file__).parent.parent:
-        fail(
-            f"`datasets` here is another package ({datasets.__file__}); "
-            "install parity in an environment of its own"
-        )
 
 
 Out = Annotated[Path, typer.Option(help="Folder for what is written.")]
@@ -337,72 +338,118 @@ def compare(
     )
 
 
-@app.command()
-def train(
-    task: TaskName,
-    model: ModelName = None,
-    hidden: Hidden = None,
-    steps: Steps = None,
-    seed: Seed = 0,
-    optimizer: OptimizerName = None,
-    lr: LearningRate = None,
-    device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, or tf32 on a GPU that has it.")] = "fp32",
-    out: Out = Path("parity-report"),
-) -> None:
-    """Train the PyTorch reference alone on TASK, on the GPU where there is one.
+def _train(task: str, package: str, out: str, resume: bool, overwrite: bool, **given: Any) -> None:
+    """Train the network of TASK: in PyTorch, on a GPU if there is one, or with --package scratch.
 
-    Writes the weights as safetensors, which the NumPy model loads by the same names, and the losses
-    as JSON.
+    Writes into `--out`: log.jsonl, checkpoints that either side goes on with under `--resume`, and
+    at the end model.safetensors, the weights, which both sides load by the same names. Ctrl-C
+    finishes the step and writes a checkpoint.
     """
+    import importlib
+
+    from datasets.log import interruptible, say
+
+    if package not in PACKAGES:
+        nearest("package", package, PACKAGES)
+    _known(task, given, package)
+    _download(_task(task, given["hidden"]))
+    foreign = [o for o in runs.OPTIONS if o.package not in (None, package)]
+    if named := [o.name for o in foreign if given[o.name] not in (None, o.default)]:
+        fail(f"{', '.join(named)} is no option of --package {package}")
+    for option in runs.OPTIONS:
+        if option.kind is dict and given[option.name] is not None:
+            given[option.name] = _arguments(option.name, given[option.name])
+    trainers = importlib.import_module(f"{PACKAGES[package]}.training")
+    try:
+        settings = runs.resolve(task, given)
+        folder = out or runs.default_out(settings)
+        trainer = trainers.Trainer(settings, folder, resume=resume, overwrite=overwrite)
+        with progress() as bar, interruptible() as interrupted:
+            line = bar.add_task("", total=settings.steps, completed=trainer.step_count)
+            outcome = trainer.run(lambda record: _follow(bar, line, record), interrupted)
+    except (ValueError, TypeError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
+        fail(str(error))
+    chosen = settings.as_task
+    text = say(outcome, chosen.target, chosen.metric, folder)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if outcome.status == "interrupted":
+        raise typer.Exit(130)
+
+
+def _arguments(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"{name} are given as JSON such as '{{\"lr\": 0.1}}', not {text!r}")
+    return found
+
+
+def _follow(bar: Progress, line: Any, record: dict[str, Any]) -> None:
+    """A record of the log on the screen: steps in the bar, the rest as lines."""
+    if record["event"] in ("start", "resume"):
+        flags = ", ".join(f"{name} {value}" for name, value in record["flags"].items())
+        text = f"{record['package']}, device {record['device']}{'; ' if flags else ''}{flags}"
+        console.print(text, highlight=False)
+    elif record["event"] == "step":
+        text = (
+            f"loss {record['loss']:.4e}  {record['rows_per_second']:,.0f} rows/s  "
+            f"{record['memory_mb']:,.0f} MB"
+        )
+        bar.update(line, completed=record["step"], description=text)
+    elif record["event"] == "evaluation":
+        numbers = [f"{k} {v:.4f}" for k, v in record.items() if isinstance(v, float)]
+        best = ", the best so far" if record["best"] else ""
+        text = f"step {record['step']:,}: validation {', '.join(numbers)}{best}"
+        console.print(text, highlight=False)
+
+
+def _known(task: str, given: dict[str, Any], package: str) -> None:
+    """Refuse mistyped names with the nearest ones."""
     from parity_tests.harness.trajectory import MODELS
-    from torch_ref.training.precision import set_precision
-    from torch_ref.training.task import train_task
 
-    chosen = _task(task, hidden)
-    model = model or chosen.model
-    if model not in MODELS:
-        nearest("model", model, MODELS)
-    _known_optimizer(optimizer)
-    if precision not in ("fp32", "tf32"):
-        nearest("precision", precision, ("fp32", "tf32"))
-    device = resolve(device, parity=False)
-    flags = set_precision(precision)
-    console.print(
-        f"device {device}; " + ", ".join(f"{k} {v}" for k, v in flags.items()), highlight=False
+    _task(task, given["hidden"])
+    if given["model"] is not None and given["model"] not in MODELS:
+        nearest("model", given["model"], MODELS)
+    _known_optimizer(given["optimizer"])
+    for option in runs.OPTIONS:
+        value = given[option.name]
+        if option.choices and value is not None and value not in option.choices:
+            nearest(option.name, value, option.choices)
+
+
+def _with_options(function: Any) -> Any:
+    """A command with the options of `datasets.settings`, which is where they are defined."""
+    named = inspect.Parameter.KEYWORD_ONLY
+    made = [inspect.Parameter("task", named, annotation=TaskName)]
+    for option in runs.OPTIONS:
+        kind: Any = str if option.kind is dict else option.kind
+        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+        note = typer.Option(f"--{option.name.replace('_', '-')}", help=option.help + choices)
+        kind = kind if option.default is not None else kind | None
+        made.append(_parameter(option.name, kind, option.default, note))
+    for name, kind, default, text in (
+        ("package", str, "torch", "torch or scratch."),
+        ("out", str, "", "parity-report/train-TASK-MODEL-SEED if left out."),
+        ("resume", bool, False, "Go on from the last checkpoint there."),
+        ("overwrite", bool, False, "Remove the run that is there."),
+    ):
+        made.append(_parameter(name, kind, default, typer.Option(f"--{name}", help=text)))
+    function.__signature__ = inspect.Signature(made)
+    function.__annotations__ = {p.name: p.annotation for p in made}
+    return function
+
+
+def _parameter(name: str, kind: Any, default: Any, note: Any) -> inspect.Parameter:
+    form: Any = Annotated  # of values, where type checkers want names
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=form[kind, note]
     )
-    total = steps or chosen.steps
-    _download(chosen)
-    with progress() as bar:
-        line = bar.add_task("", total=total)
 
-        def show(step: int, loss: float) -> None:
-            if step % 50 == 0 or step == total:
-                bar.update(line, completed=step, description=f"loss {loss:.4e}")
 
-        try:
-            run = train_task(
-                chosen,
-                model=model,
-                steps=total,
-                seed=seed,
-                optimizer=optimizer or chosen.optimizer,
-                optimizer_args=_optimizer_args(chosen, optimizer, lr)
-                or dict(chosen.optimizer_args),
-                device=device,
-                progress=show,
-            )
-        except ValueError as error:
-            fail(str(error))
-    weights, numbers = run.save(out, f"train-{task}-{model}-{seed}", flags)
-    console.print(
-        f"{total:,} steps in {run.seconds:.2f} s ({total / run.seconds:,.0f} a second); "
-        f"training loss {run.loss[-1]:.4g}, test {chosen.metric} {run.metric:.4f}, "
-        f"the recipe's target is {chosen.target:.4f}\n"
-        f"weights: {weights}\nnumbers: {numbers}",
-        highlight=False,
-        soft_wrap=True,
-    )
+PACKAGES = {"torch": "torch_ref", "scratch": "scratch"}
+app.command("train")(_with_options(_train))
 
 
 @app.command()
@@ -562,10 +609,11 @@ def bench(
             f"{r.theirs_mb:.1f}",
         )
     console.print(table)
-    mean = float(np.exp(np.mean([np.log(r.ratio) for r in results])))
-    console.print(
-        f"geometric mean of the ratios {mean:.2f}, {threads} threads each", highlight=False
-    )
+    if ratios := [r.ratio for r in results if r.twins]:
+        mean = float(np.exp(np.mean(np.log(ratios))))
+        console.print(
+            f"geometric mean of the ratios {mean:.2f}, {threads} threads each", highlight=False
+        )
     data = {
         "environment": environment("cpu"),
         "threads": threads,

@@ -203,10 +203,17 @@ def test_precision_flags_are_set_and_told() -> None:
     before = torch_ref.training.precision()
     names = ["cuda.matmul", "cudnn.conv", "cudnn.rnn"]
     try:
-        for name, value in (("tf32", "tf32"), ("fp32", "ieee")):
+        for name in ("tf32", "bf16", "fp16", "fp32"):
+            parity, value = name == "fp32", "ieee" if name == "fp32" else "tf32"
             flags = torch_ref.training.set_precision(name)
-            assert flags == {f"{backend}.fp32_precision": value for backend in names}
+            assert flags == {
+                **{f"{backend}.fp32_precision": value for backend in names},
+                "cudnn.deterministic": parity,
+                "cudnn.benchmark": not parity,
+                "deterministic_algorithms": False,
+            }
             assert torch.backends.cuda.matmul.fp32_precision == value
+            assert torch.backends.cudnn.deterministic is parity
         with pytest.raises(ValueError, match=r"^set_precision: expected .*, got 'fp8'"):
             torch_ref.training.set_precision("fp8")
     finally:
@@ -214,3 +221,5 @@ def test_precision_flags_are_set_and_told() -> None:
         cudnn: Any = torch.backends.cudnn
         cudnn.conv.fp32_precision = before["cudnn.conv.fp32_precision"]
         cudnn.rnn.fp32_precision = before["cudnn.rnn.fp32_precision"]
+        torch._C._set_cudnn_deterministic(bool(before["cudnn.deterministic"]))
+        torch._C._set_cudnn_benchmark(bool(before["cudnn.benchmark"]))

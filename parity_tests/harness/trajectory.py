@@ -25,7 +25,7 @@ from scratch.training import loop as scratch_loop
 from scratch.training import metrics as scratch_metrics
 from torch_ref.training import loop as torch_loop
 from torch_ref.training import metrics as torch_metrics
-from torch_ref.training.task import build as build_torch
+from torch_ref.training.build import build as build_torch
 
 MODELS = tuple(dict.fromkeys(("MLP", "Neuron", *(task.model for task in TASKS.values()))))
 

@@ -1,4 +1,4 @@
-"""Training: the loops and their metrics, files of weights."""
+"""Training: the trainer, the loops and their metrics, files of weights."""
 
 from scratch.training import metrics as metrics
 from scratch.training.adversarial import Game as Game
@@ -10,3 +10,4 @@ from scratch.training.checkpoint import save_weights as save_weights
 from scratch.training.loop import Record as Record
 from scratch.training.loop import evaluate as evaluate
 from scratch.training.loop import train as train
+from scratch.training.trainer import Trainer as Trainer

@@ -57,8 +57,15 @@ def write_weights(
     function: str, arrays: Mapping[str, Array], path: str | Path, metadata: Mapping[str, str]
 ) -> Path:
     """As `save_weights`, of arrays by name."""
-    content = _safetensors(function).numpy.save(dict(arrays), dict(metadata) or None)
-    return write_beside(Path(path), content)
+    return write_beside(Path(path), serialize(function, arrays, metadata))
+
+
+def serialize(
+    function: str, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Arrays by name as the content of a safetensors file."""
+    content: bytes = _safetensors(function).numpy.save(dict(arrays), dict(metadata or {}) or None)
+    return content
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
@@ -75,17 +82,24 @@ def read_weights(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
         ValueError: if it is no safetensors file, is cut short, or holds a type that NumPy lacks.
         ModuleNotFoundError: if safetensors is absent.
     """
-    library = _safetensors("read_weights")
+    _safetensors("read_weights")
     content = Path(path).read_bytes()
+    arrays = parse("read_weights", content, str(path))
+    end = 8 + int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8:end]).get("__metadata__", {})
+    return arrays, metadata
+
+
+def parse(function: str, content: bytes, source: str) -> dict[str, Array]:
+    """Arrays by name from the content of a safetensors file; errors name function and source."""
+    library = _safetensors(function)
     try:
         entries = library.deserialize(content)
     except library.SafetensorError as error:
         raise ValueError(
-            f"read_weights: expected {path} to be a whole safetensors file, got {error}"
+            f"{function}: expected {source} to be a whole safetensors file, got {error}"
         ) from error
-    end = 8 + int.from_bytes(content[:8], "little")
-    metadata: dict[str, str] = json.loads(content[8:end]).get("__metadata__", {})
-    return {name: _array(path, name, **entry) for name, entry in entries}, metadata
+    return {name: _array(source, name, **entry) for name, entry in entries}
 
 
 def load_weights(module: Module, path: str | Path) -> dict[str, str]:

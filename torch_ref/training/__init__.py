@@ -1,4 +1,4 @@
-"""Training: the loops and their metrics, files of weights, devices and precision."""
+"""Training: the trainer, the loops and their metrics, files of weights, devices and precision."""
 
 from torch_ref.training import metrics as metrics
 from torch_ref.training.adversarial import Game as Game
@@ -13,3 +13,4 @@ from torch_ref.training.loop import evaluate as evaluate
 from torch_ref.training.loop import train as train
 from torch_ref.training.precision import precision as precision
 from torch_ref.training.precision import set_precision as set_precision
+from torch_ref.training.trainer import Trainer as Trainer

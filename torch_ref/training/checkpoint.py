@@ -41,13 +41,31 @@ def write_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None
 ) -> Path:
     """As `save_weights`, of tensors by name; those that share memory are written in full each."""
+    return write_beside(Path(path), serialize(tensors, metadata))
+
+
+def serialize(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Tensors by name as the content of a safetensors file, as `write_tensors` has it."""
     from safetensors.torch import save
 
     whole = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    return write_beside(Path(path), save(whole, dict(metadata) if metadata else None))
+    return save(whole, dict(metadata) if metadata else None)
+
+
+def parse(function: str, content: bytes, source: str) -> dict[str, Tensor]:
+    """Tensors by name from the content of a safetensors file; errors name function and source."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{function}: expected {source} to be a whole safetensors file, got {error}"
+        ) from error
 
 
 def write_beside(path: Path, content: bytes) -> Path:
@@ -113,6 +131,14 @@ def copy_weights(
     function: str, module: nn.Module, tensors: Mapping[str, Tensor], source: str
 ) -> None:
     """As `load_weights`, of tensors by name; errors name `function` and `source`."""
+    check_weights(function, module, tensors, source)
+    module.load_state_dict({**module.state_dict(), **tensors})
+
+
+def check_weights(
+    function: str, module: nn.Module, tensors: Mapping[str, Tensor], source: str
+) -> None:
+    """What `copy_weights` refuses."""
     held = module.state_dict()
     missing = [n for n in held if n not in tensors and n.split(".")[-1] != COUNTER]
     unexpected = [n for n in tensors if n not in held]
@@ -129,7 +155,6 @@ def copy_weights(
             f"{function}: expected {source} to hold the keys and shapes of the module and no type "
             f"wider than its own, got {'; '.join(problems)}"
         )
-    module.load_state_dict({**held, **tensors})
 
 
 def _widens(dtype: torch.dtype, held: torch.dtype) -> bool:
