@@ -62,7 +62,8 @@ def write(
     contents = {f"{name}.safetensors": content for name, content in files.items()}
     sums = {name: {"bytes": len(c), "sha256": _sum(c)} for name, c in contents.items()}
     whole = {"format": FORMAT, "version": VERSION, "step": step, **state, "files": sums}
-    contents[STATE] = json.dumps({**whole, "sha256": _state_sum(whole)}, indent=1).encode()
+    text = json.dumps({**whole, "sha256": _state_sum(whole)}, indent=1, sort_keys=True)
+    contents[STATE] = text.encode()
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{path.name}.{os.getpid()}.new"
     try:

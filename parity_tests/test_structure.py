@@ -47,7 +47,7 @@ def test_scratch_imports_where_torch_is_absent() -> None:
     code = (
         "import sys\n"
         "for name in ('torch', 'sklearn', 'scipy', 'matplotlib'): sys.modules[name] = None\n"
-        "import numpy as np, scratch\n"
+        "import numpy as np, scratch, scratch.training.__main__\n"
         "y, back = scratch.nn.Linear(3, 2)(np.ones((4, 3), np.float32))\n"
         "assert back(np.ones_like(y)).shape == (4, 3)\n"
     )

@@ -50,13 +50,22 @@ def load_optimizer(
     if len(groups) != len(held):
         check.refuse("load_optimizer", f"{len(held)} groups", len(groups))
     for mine, saved in zip(held, groups, strict=True):
-        lacking = (mine.keys() - ENGINE) ^ (saved.keys() - ENGINE)
-        if lacking:
-            got = f"{sorted(lacking)} in one only"
+        if lacking := sorted(alone(mine, saved)):
+            got = f"{lacking} in one only"
             check.refuse("load_optimizer", "groups of the same options", got)
     state: dict[int, dict[str, Array]] = {}
     for name, array in arrays.items():
         _, number, key = name.split(".", 2)
         state.setdefault(int(number), {})[key] = array
-    merged = [like(mine, saved) for mine, saved in zip(held, groups, strict=True)]
+    merged = [
+        {**mine, **{k: v for k, v in like(mine, saved).items() if k in mine}}
+        for mine, saved in zip(held, groups, strict=True)
+    ]
     optimizer.load_state_dict({"state": state, "param_groups": merged})
+
+
+def alone(mine: Mapping[str, Any], saved: Mapping[str, Any]) -> set[str]:
+    """Options that one of two groups lacks; a switch that is off may be lacking."""
+    both = {**mine, **saved}
+    lacking = (mine.keys() ^ saved.keys()) - ENGINE
+    return {name for name in lacking if both[name] is not False}

@@ -117,7 +117,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> None:
         """One step of the optimizer, on the parts (x, t) of one batch."""
-        rows = sum(len(t) for _, t in batch)
+        rows = sum([len(t) for _, t in batch])
         self.optimizer.zero_grad()
         self._loss = 0.0
         for x, t in batch:
@@ -178,7 +178,7 @@ class Trainer:
         try:
             for batch in () if self._patience_is_over() else self.batches():
                 self.step(batch)
-                clock.rows += sum(len(t) for _, t in batch)
+                clock.rows += sum([len(t) for _, t in batch])
                 step, last = self.step_count, self.step_count == s.steps
                 if step % s.log_every == 0 or last:
                     log.write(self._record(clock))

@@ -187,14 +187,16 @@ class Ranks:
             )
         return model
 
-    def wrap(self, model: nn.Module, average: nn.Module | None, settings: Settings) -> nn.Module:
+    def wrap(
+        self, model: nn.Module, settings: Settings, average: nn.Module | None = None
+    ) -> nn.Module:
         """Let the ranks share a model, and its average too where it is sharded.
 
         Args:
             model: on its device, the same on all ranks; its parameters are replaced if sharded, so
                 an optimizer comes after.
-            average: a module of the same blocks, or None.
             settings: strategy counts.
+            average: a copy of the model, if there is one.
 
         Returns:
             What is called in training, over the same parameters.

@@ -68,8 +68,11 @@ def load_batches(
     if not workers:
         inputs, targets = (torch.from_numpy(a).to(device) for a in (x, t))
         for parts in steps:
-            index = [torch.from_numpy(rows).to(device) for rows in parts]
-            yield [(inputs[rows].to(memory_format=layout), targets[rows]) for rows in index]
+            index = [torch.from_numpy(rows).to(device, non_blocking=True) for rows in parts]
+            batch = [(inputs[rows], targets[rows]) for rows in index]
+            if channels_last:
+                batch = [(x.to(memory_format=layout), t) for x, t in batch]
+            yield batch
         return
     sizes: list[int] = []  # how many parts each step has, in the order in which they come back
 
@@ -86,7 +89,7 @@ def load_batches(
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(seed),
     )
-    batch: list[Pair] = []
+    batch = []
     for inputs, targets in loader:
         moved = inputs.to(device, non_blocking=pin_memory, memory_format=layout)
         batch.append((moved, targets.to(device, non_blocking=pin_memory)))

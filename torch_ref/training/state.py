@@ -66,8 +66,8 @@ def load_optimizer(
     held = optimizer.state_dict()["param_groups"]
     _refuse_unless(len(groups) == len(held), f"{len(held)} groups", str(len(groups)))
     for mine, saved in zip(held, groups, strict=True):
-        lacking = (mine.keys() - ENGINE) ^ (saved.keys() - ENGINE)
-        _refuse_unless(not lacking, "groups of the same options", f"{sorted(lacking)} in one only")
+        lacking = sorted(alone(mine, saved))
+        _refuse_unless(not lacking, "groups of the same options", f"{lacking} in one only")
         same = mine["params"] == saved["params"]
         _refuse_unless(same, f"a group of {len(mine['params'])} parameters", "another")
     state: dict[int, dict[str, Tensor]] = {}
@@ -80,7 +80,7 @@ def load_optimizer(
         wanted = expected.get(index, {})
         _refuse_unless(found == wanted, f"the state {wanted} of parameter {index}", str(found))
     merged = [
-        {**like(mine, saved), **{key: mine[key] for key in ENGINE & mine.keys()}}
+        {**mine, **{k: v for k, v in like(mine, saved).items() if k in mine.keys() - ENGINE}}
         for mine, saved in zip(held, groups, strict=True)
     ]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -96,6 +96,13 @@ def load_optimizer(
                 loaded[name] = tensor.to(loaded[name].device)
             elif loaded[name].shape == parameters[index].shape:  # and its layout, such as NHWC
                 loaded[name] = torch.empty_like(parameters[index]).copy_(tensor)
+
+
+def alone(mine: Mapping[str, Any], saved: Mapping[str, Any]) -> set[str]:
+    """Options that one of two groups lacks; a switch that is off may be lacking."""
+    both = {**mine, **saved}
+    lacking = (mine.keys() ^ saved.keys()) - ENGINE
+    return {name for name in lacking if both[name] is not False}
 
 
 def _layout(optimizer: Optimizer) -> dict[int, dict[str, tuple[tuple[int, ...], torch.dtype]]]:

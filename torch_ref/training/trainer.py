@@ -119,7 +119,7 @@ class Trainer:
         if s.ema is not None:
             ema = get_ema_multi_avg_fn(s.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(self.model, multi_avg_fn=ema)
-        self.shared = self.ranks.wrap(self.model, self.average, s)
+        self.shared = self.ranks.wrap(self.model, s, None if s.ema is None else self.evaluated)
         self.forward = cast(nn.Module, torch.compile(self.shared) if s.compile else self.shared)
         self.criterion: Callable[[Tensor, Tensor], Tensor] = getattr(functional, s.as_task.loss)
         self.optimizer = make_optimizer(s, self.model, self.device)
@@ -134,7 +134,7 @@ class Trainer:
 
     def step(self, batch: Batch) -> None:
         """One step of the optimizer, on the parts (x, t) of one batch, this rank's rows of each."""
-        rows = sum(len(t) for _, t in batch) if self.ranks.size == 1 else self._rows_of_step()
+        rows = sum([len(t) for _, t in batch]) if self.ranks.size == 1 else self._rows_of_step()
         self.optimizer.zero_grad()
         losses = []
         for i, (x, t) in enumerate(batch, 1):
@@ -323,7 +323,7 @@ class Trainer:
             "device": str(self.device),
             "device_name": torch.cuda.get_device_name(self.device) if cuda else "CPU",
             "threads": torch.get_num_threads(),
-            "ranks": self.ranks.size,
+            **({"ranks": self.ranks.size} if self.ranks.size > 1 else {}),
             "flags": self.flags,
         }
 
@@ -465,11 +465,11 @@ class Trainer:
             check_weights(name, self.average, tensors["average"], source)
         if "best" in tensors:
             check_weights(name, self.evaluated, tensors["best"], source)
-        held = None if self.schedule is None else self.schedule.state_dict()
-        if (saved["schedule"] or {}).keys() != (held or {}).keys():
+        held = {} if self.schedule is None else self.schedule.state_dict()
+        if lacking := sorted((saved["schedule"] or {}).keys() ^ held.keys()):
             raise ValueError(
                 f"{name}: expected {source} to hold the state of {self.settings.schedule}, "
-                f"got {sorted(saved['schedule'] or {})}"
+                f"got {', '.join(lacking)} in one only"
             )
         state.load_optimizer(self.optimizer, tensors["optimizer"], saved["param_groups"])
         self.model.load_state_dict(spread(self.model.state_dict(), tensors["model"]))
