@@ -51,9 +51,9 @@ RUNS: dict[str, dict[str, Any]] = {
     },
 }
 # One half on two ranks, the other on one; then the other way round.
-CROSSING = {**RUNS["everything"], "steps": 20, "evaluate_every": 6, "patience": 5}
-DROPOUT = {"dropout": 0.3, "steps": 1500, "checkpoint_every": 100, "log_every": 100}
-NORMED = {"task": "normed", "steps": 3, "batch_size": 15, "evaluate_every": 3}
+CROSSING: dict[str, Any] = {**RUNS["everything"], "steps": 20, "evaluate_every": 6, "patience": 5}
+DROPOUT: dict[str, Any] = {"dropout": 0.3, "steps": 1500, "checkpoint_every": 100, "log_every": 100}
+NORMED: dict[str, Any] = {"task": "normed", "steps": 3, "batch_size": 15, "evaluate_every": 3}
 
 
 def worst(ours: Path, theirs: Path) -> float:

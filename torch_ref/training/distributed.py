@@ -329,8 +329,8 @@ class Ranks:
             By name, on the first rank; empty on the others.
         """
         found = {}
-        for name, tensor in tensors.items():
-            full = whole(tensor)
+        for name in sorted(tensors):  # files give them in any order, and all ranks must agree
+            full = whole(tensor := tensors[name])
             if self.first:
                 found[name] = full.cpu() if full is not tensor else full
         return found
