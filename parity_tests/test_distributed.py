@@ -57,8 +57,11 @@ NORMED: dict[str, Any] = {"task": "normed", "steps": 3, "batch_size": 15, "evalu
 
 
 def worst(ours: Path, theirs: Path) -> float:
-    """The largest relative difference between the numbers in two logs with the same lines."""
-    a, b = log(ours), log(theirs)
+    """The largest relative difference between the numbers in two logs with the same lines.
+
+    But for those that say that a run went on elsewhere.
+    """
+    a, b = ([r for r in log(out) if r["event"] != "resume"] for out in (ours, theirs))
     assert [(r["event"], r["step"]) for r in a] == [(r["event"], r["step"]) for r in b]
     found = 0.0
     for one, other in zip(a[1:], b[1:], strict=True):
@@ -201,26 +204,30 @@ def workers(process: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_runs_that_are_killed_end_bit_for_bit_where_they_would_have(
+def test_runs_that_are_stopped_end_bit_for_bit_where_they_would_have(
     trained: Path, tmp_path: Path
 ) -> None:
-    """One rank is killed, which ends all; then all are; dropout goes on from where it was."""
-    out, last = tmp_path / "killed", 0
+    """One rank is killed, which ends all; the next time Ctrl-C does; dropout draws on."""
+    out, last = tmp_path / "stopped", 0
     given = {**DROPOUT, "hidden": 16, "device": "cpu"}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     start = ("-m", "torch_ref.training", "digits", *options, f"--out={out}", "--resume")
-    for killed in ("one", "all"):
+    for killed in (True, False):
         with torchrun(*start) as process:
             while (step := last_step(out)) <= last:
                 assert process.poll() is None
                 time.sleep(0.002)
             last, ranks = step, workers(process.pid)
             assert len(ranks) == 2
-            for victim in ranks[1:] if killed == "one" else (process.pid, *ranks):
-                os.kill(victim, signal.SIGKILL)
-            process.communicate(timeout=60)
+            if killed:
+                os.kill(ranks[1], signal.SIGKILL)
+            else:
+                process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=60)
         assert process.returncode and not (out / "model.safetensors").exists()
         assert not [rank for rank in ranks if Path(f"/proc/{rank}").exists()]
+    stopped = last_step(out)
+    assert f"interrupted after step {stopped:,}; the checkpoint is written" in said
     with torchrun(*start) as process:
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
@@ -232,19 +239,6 @@ def last_step(out: Path) -> int:
     """Of the last checkpoint."""
     found = checkpoints.latest(out / "checkpoints")
     return 0 if found is None else int(found.name.removeprefix("step-"))
-
-
-@pytest.mark.slow
-def test_an_interrupt_ends_all_ranks_with_a_checkpoint(tmp_path: Path) -> None:
-    options = ("--steps=1000000", "--checkpoint-every=100", f"--out={tmp_path}", "--device=cpu")
-    with torchrun("-m", "torch_ref.training", "digits", *options) as process:
-        while not last_step(tmp_path):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode
-    assert f"interrupted after step {last_step(tmp_path):,}; the checkpoint is written" in said
 
 
 # Without torchrun
