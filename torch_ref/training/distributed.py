@@ -58,7 +58,8 @@ def process_group() -> Iterator[None]:
     if not os.environ.keys() >= LAUNCHED:
         yield
         return
-    dist.init_process_group()  # gloo for what is on the CPU, NCCL for what is on a GPU
+    # Both, as flags and what JSON holds stay on the CPU; torch's own choice would be NCCL alone.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     yield
     _barrier()
     dist.destroy_process_group()
