@@ -15,7 +15,7 @@ from torch import nn
 from datasets import checkpoints
 from datasets.settings import load
 from parity_tests.harness.ranks import torchrun
-from parity_tests.harness.runs import copy_run, drift, everything, log, settings, train
+from parity_tests.harness.runs import arrays, copy_run, drift, everything, log, settings, train
 from torch_ref.training import Trainer, load_weights, read_weights
 from torch_ref.training.distributed import Ranks
 
@@ -91,6 +91,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert worst(two, one) < ROUNDING
     assert drift(two, one) < ROUNDING
     assert log(two)[0]["ranks"] == 2 and "ranks" not in log(one)[0]
+    assert arrays(two)["average/n_averaged"] == 50  # once a step, however many parts it has
     norms = {r["gradient_norm"] > 0.5 for r in log(one) if r["event"] == "step"}
     assert norms == {True, False}
 
