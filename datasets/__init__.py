@@ -21,6 +21,8 @@
     augment    pictures changed at random, a batch at a time: crop, shift, flip
     split      parting, standardising, batching; explicit orders, so that two runs share batches
     tasks      data + loss + metric + recommended hyperparameters under one name
+    settings   of a training run: the recipe and what is given in its place, one list of options
+    checkpoints, log   what a run of either package leaves in its folder
 
 NumPy arrays only, no framework. Gates, spirals, shapes, patterns, manifold, memory, series, text
 and what is read or augmented need nothing else; the rest asks for scikit-learn, or to download for

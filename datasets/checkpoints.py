@@ -22,6 +22,10 @@ from datasets import check
 
 FORMAT, VERSION = "parity checkpoint", 1
 STATE = "state.json"
+ENTRIES = frozenset(
+    {"step", "settings", "sampler", "param_groups", "schedule", "scaler", "generator"}
+    | {"cuda_generator", "early_stopping", "files"}
+)
 
 
 class Checkpoint(NamedTuple):
@@ -120,21 +124,31 @@ def read(path: Path) -> Checkpoint:
     try:
         state = json.loads(text)
     except ValueError as error:
-        check.refuse("read", expected, f"{STATE} that is no JSON: {error}")
+        check.refuse("checkpoints.read", expected, f"{STATE} that is no JSON: {error}")
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        check.refuse("read", expected, f"{STATE} of another format")
+        check.refuse("checkpoints.read", expected, f"{STATE} of another format")
     if state.get("version") != VERSION:
-        check.refuse("read", f"{expected} of version {VERSION}", state.get("version"))
+        check.refuse("checkpoints.read", f"{expected} of version {VERSION}", state.get("version"))
     found = state.pop("sha256", None)
     if found != _state_sum(state):
-        check.refuse("read", expected, f"{STATE} that was changed: its sha256 is not {found}")
+        check.refuse(
+            "checkpoints.read", expected, f"{STATE} that was changed: its sha256 is not {found}"
+        )
+    if lacking := sorted(ENTRIES - state.keys()):
+        check.refuse("checkpoints.read", expected, f"{STATE} without {', '.join(lacking)}")
     files = {}
     for name, kept in state["files"].items():
+        if not re.fullmatch(r"\w+\.safetensors", name):
+            check.refuse("checkpoints.read", expected, f"a file {name!r} in {STATE}")
         content = _content(path, name, expected)
         if len(content) != kept["bytes"]:
-            check.refuse("read", expected, f"{name} of {len(content)} bytes for {kept['bytes']}")
+            check.refuse(
+                "checkpoints.read", expected, f"{name} of {len(content)} bytes for {kept['bytes']}"
+            )
         if _sum(content) != kept["sha256"]:
-            check.refuse("read", expected, f"{name} with another sha256 than {kept['sha256']}")
+            check.refuse(
+                "checkpoints.read", expected, f"{name} with another sha256 than {kept['sha256']}"
+            )
         files[name.removesuffix(".safetensors")] = content
     return Checkpoint(path, state, files)
 
@@ -162,7 +176,7 @@ def _content(path: Path, name: str, expected: str) -> bytes:
     try:
         return (path / name).read_bytes()
     except FileNotFoundError:
-        check.refuse("read", expected, f"one without {name}")
+        check.refuse("checkpoints.read", expected, f"one without {name}")
 
 
 def _all(folder: Path) -> list[Path]:

@@ -190,10 +190,11 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         asked.set()
         signal.signal(number, before)
 
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+    before = signal.getsignal(signal.SIGINT)
+    alone = threading.current_thread() is threading.main_thread()  # which alone gets signals
+    if not alone or before is signal.SIG_IGN:  # as of a process in the background
         yield asked.is_set
         return
-    before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, ask)
     try:
         yield asked.is_set

@@ -43,8 +43,8 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 ENGINES = ("auto", "fused", "foreach", "for-loop")
 STRATEGIES = ("ddp", "fsdp")
 HOW = frozenset(
-    {"steps", "log_every", "checkpoint_every", "keep", "device", "compile", "workers"}
-    | {"pin_memory", "engine", "channels_last", "tensorboard", "strategy"}
+    {"steps", "log_every", "checkpoint_every", "keep", "device", "precision", "compile"}
+    | {"workers", "pin_memory", "engine", "channels_last", "tensorboard", "strategy"}
 )
 
 
@@ -139,10 +139,6 @@ class Settings:
         return {**asdict(self), "hidden": list(self.hidden)}
 
 
-# Of a run whose epochs are not counted yet.
-_PLAIN: Mapping[str, Any] = {"patience": None, "evaluate_every": 0, "schedule": None}
-
-
 class Option(NamedTuple):
     """What the command line offers.
 
@@ -216,55 +212,77 @@ def resolve(task: str, given: Mapping[str, Any] | None = None) -> Settings:
     Raises:
         TypeError, ValueError: if there is no such option or one is out of range.
     """
-    name, recipe = "resolve", get(task)
+    recipe = get(task)
     options = {key: value for key, value in (given or {}).items() if value is not None}
     unknown = options.keys() - {field.name for field in fields(Settings)} - {"lr", "epochs"}
     if unknown:
-        check.refuse(name, "options of a run", ", ".join(sorted(unknown)), TypeError)
-    lr, epochs = options.pop("lr", None), options.pop("epochs", None)
-    options.setdefault("model", recipe.model)
-    hidden = options.get("hidden", recipe.hidden if options["model"] == "MLP" else ())
-    if options["model"] != "MLP" and hidden:
-        check.refuse(name, "hidden layers for an MLP only", f"{hidden!r} for {options['model']}")
+        check.refuse("resolve", "options of a run", ", ".join(sorted(unknown)), TypeError)
+    for key in options.keys() & {"optimizer_args", "schedule_args"}:
+        if not isinstance(options[key], Mapping):
+            check.refuse("resolve", f"{key} by name", check.describe(options[key]), TypeError)
+    _network(options, recipe)
+    _optimizer(options, recipe)
+    _lengths(options, recipe)
+    _schedule(options)
+    return Settings(task, **options)
+
+
+# Each fills in what is left out, and takes the short cuts away.
+
+
+def _network(options: dict[str, Any], recipe: Task) -> None:
+    model = options.setdefault("model", recipe.model)
+    mlp = {name: options[name] for name in ("hidden", "activation", "dropout") if name in options}
+    if model != "MLP" and any(mlp.values()):
+        got = f"{', '.join(f'{k} {v!r}' for k, v in mlp.items())} for {model}"
+        check.refuse("resolve", "those for an MLP only", got)
+    hidden = mlp.get("hidden", recipe.hidden if model == "MLP" else ())
     if isinstance(hidden, str):
         widths = [width.strip() for width in hidden.split(",")]
         if not all(width.isdecimal() and int(width) for width in widths):
-            check.refuse(name, "hidden to be positive widths such as 64,32", repr(hidden))
+            check.refuse("resolve", "hidden to be positive widths such as 64,32", repr(hidden))
         hidden = map(int, widths)
     options["hidden"] = tuple(hidden)
     options.setdefault("activation", recipe.activation)
     options.setdefault("dropout", 0.0)
-    if options["dropout"] and options["model"] != "MLP":
-        check.refuse(
-            name, "dropout for an MLP only", f"{options['dropout']} for {options['model']}"
-        )
+
+
+def _optimizer(options: dict[str, Any], recipe: Task) -> None:
     arguments = dict(recipe.optimizer_args)
     if options.setdefault("optimizer", recipe.optimizer) != recipe.optimizer:
         arguments = {"lr": arguments.get("lr", 1e-3)}
     arguments = dict(options.get("optimizer_args", arguments))
+    lr = options.pop("lr", None)
     options["optimizer_args"] = arguments | ({} if lr is None else {"lr": lr})
+
+
+def _lengths(options: dict[str, Any], recipe: Task) -> None:
     options.setdefault("batch_size", recipe.batch_size)
-    if "patience" in options or "evaluate_every" in options:
+    if options.get("evaluate_every") or "patience" in options:
         options.setdefault("validation", 0.1)
+    epochs = options.pop("epochs", None)
     if epochs is not None and "steps" in options:
-        check.refuse(name, "steps or epochs", "both")
+        check.refuse("resolve", "steps or epochs", "both")
     evaluated = "evaluate_every" in options or not options.get("validation")
     if epochs is not None or not evaluated:
-        first = Settings(task, **{"steps": 1, **options, **_PLAIN})
-        a_pass = steps_of_an_epoch(len(load(first).train_x), first)
+        uncounted = {**options, "patience": None, "evaluate_every": 0, "schedule": None}
+        plain = Settings(recipe.name, **{"steps": 1, **uncounted})
+        epoch = steps_of_an_epoch(len(load(plain).train_x), plain)
         if epochs is not None:
-            options["steps"] = a_pass * check.size(name, "epochs", epochs, 1)
+            options["steps"] = epoch * check.size("resolve", "epochs", epochs, 1)
         if not evaluated:
-            options["evaluate_every"] = a_pass
+            options["evaluate_every"] = epoch
     options.setdefault("steps", recipe.steps)
-    schedule = options.get("schedule")
-    if schedule is not None and schedule in SCHEDULES:
+
+
+def _schedule(options: dict[str, Any]) -> None:
+    schedule, given = options.get("schedule"), options.get("schedule_args")
+    if schedule is None and given is not None:
+        check.refuse("resolve", "a schedule where schedule_args are given", "none")
+    if schedule in SCHEDULES:
         run = {"steps": options["steps"], "lr": options["optimizer_args"].get("lr", 1e-3)}
-        length = {key: run[value] for key, value in SCHEDULES[schedule].items()}
-        options["schedule_args"] = length | dict(options.get("schedule_args", {}))
-    elif "schedule_args" in options and schedule is None:
-        check.refuse(name, "a schedule where schedule_args are given", "none")
-    return Settings(task, **options)
+        length = {key: run[value] for key, value in SCHEDULES[str(schedule)].items()}
+        options["schedule_args"] = length | dict(given or {})
 
 
 def steps_of_an_epoch(rows: int, settings: Settings) -> int:
@@ -347,7 +365,7 @@ def parser(package: Package) -> argparse.ArgumentParser:
                 shown = option.choices or None
                 text = option.help + default
                 made.add_argument(flag, type=kind, choices=shown, help=text)
-    made.add_argument("--out", help="Folder for what is written; runs/TASK-MODEL-SEED if left out.")
+    made.add_argument("--out", help="parity-report/train-TASK-MODEL-SEED if left out.")
     made.add_argument("--resume", action="store_true", help="Go on from the last checkpoint there.")
     made.add_argument("--overwrite", action="store_true", help="Remove the run that is there.")
     return made
@@ -376,4 +394,4 @@ def parse(package: Package, arguments: Sequence[str] | None = None) -> tuple[Set
 
 def default_out(settings: Settings) -> str:
     """The folder of a run that was given none."""
-    return f"runs/{settings.task}-{settings.model}-{settings.seed}"
+    return f"parity-report/train-{settings.task}-{settings.model}-{settings.seed}"

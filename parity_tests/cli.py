@@ -356,9 +356,9 @@ def _train(task: str, package: str, out: str, resume: bool, overwrite: bool, **g
     foreign = [o for o in runs.OPTIONS if o.package not in (None, package)]
     if named := [o.name for o in foreign if given[o.name] not in (None, o.default)]:
         fail(f"{', '.join(named)} is no option of --package {package}")
-    given = {
-        name: json.loads(v) if name.endswith("_args") and v else v for name, v in given.items()
-    }
+    for option in runs.OPTIONS:
+        if option.kind is dict and given[option.name] is not None:
+            given[option.name] = _arguments(option.name, given[option.name])
     trainers = importlib.import_module(f"{PACKAGES[package]}.training")
     try:
         settings = runs.resolve(task, given)
@@ -372,10 +372,22 @@ def _train(task: str, package: str, out: str, resume: bool, overwrite: bool, **g
     chosen = settings.as_task
     text = say(outcome, chosen.target, chosen.metric, folder)
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if outcome.status == "interrupted":
+        raise typer.Exit(130)
+
+
+def _arguments(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        fail(f"{name} are given as JSON such as '{{\"lr\": 0.1}}', not {text!r}")
+    return found
 
 
 def _follow(bar: Progress, line: Any, record: dict[str, Any]) -> None:
-    """A record of the log on the screen: the machine once, then the bar."""
+    """A record of the log on the screen: steps in the bar, the rest as lines."""
     if record["event"] in ("start", "resume"):
         flags = ", ".join(f"{name} {value}" for name, value in record["flags"].items())
         text = f"{record['package']}, device {record['device']}{'; ' if flags else ''}{flags}"
@@ -386,6 +398,11 @@ def _follow(bar: Progress, line: Any, record: dict[str, Any]) -> None:
             f"{record['memory_mb']:,.0f} MB"
         )
         bar.update(line, completed=record["step"], description=text)
+    elif record["event"] == "evaluation":
+        numbers = [f"{k} {v:.4f}" for k, v in record.items() if isinstance(v, float)]
+        best = ", the best so far" if record["best"] else ""
+        text = f"step {record['step']:,}: validation {', '.join(numbers)}{best}"
+        console.print(text, highlight=False)
 
 
 def _known(task: str, given: dict[str, Any], package: str) -> None:
@@ -414,7 +431,7 @@ def _with_options(function: Any) -> Any:
         made.append(_parameter(option.name, kind, option.default, note))
     for name, kind, default, text in (
         ("package", str, "torch", "torch or scratch."),
-        ("out", str, "", "Folder for what is written; runs/TASK-MODEL-SEED if left out."),
+        ("out", str, "", "parity-report/train-TASK-MODEL-SEED if left out."),
         ("resume", bool, False, "Go on from the last checkpoint there."),
         ("overwrite", bool, False, "Remove the run that is there."),
     ):
@@ -592,10 +609,11 @@ def bench(
             f"{r.theirs_mb:.1f}",
         )
     console.print(table)
-    mean = float(np.exp(np.mean([np.log(r.ratio) for r in results])))
-    console.print(
-        f"geometric mean of the ratios {mean:.2f}, {threads} threads each", highlight=False
-    )
+    if ratios := [r.ratio for r in results if r.twins]:
+        mean = float(np.exp(np.mean(np.log(ratios))))
+        console.print(
+            f"geometric mean of the ratios {mean:.2f}, {threads} threads each", highlight=False
+        )
     data = {
         "environment": environment("cpu"),
         "threads": threads,

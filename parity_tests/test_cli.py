@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -83,6 +84,15 @@ def test_run_fails_where_a_comparison_fails(run: Run, monkeypatch: pytest.Monkey
         (("train", "mons"), "moons"),
         (("train", "xor", "--precision", "tf23"), "tf32"),
         (("train", "xor", "--device", "gpu"), "cuda"),
+        (("train", "xor", "--package", "scrach"), "scratch"),
+        (("train", "xor", "--schedule", "StepRL"), "StepLR"),
+        (("train", "xor", "--optimizer", "Adma"), "Adam"),
+        (("train", "iris", "--model", "Neuron"), "one output"),
+        (("train", "shapes", "--hidden", "4"), "learned by SimpleCNN"),
+        (("train", "xor", "--schedule", "StepLR"), "step_size"),
+        (("train", "xor", "--optimizer-args", "{lr: 1}"), "optimizer_args"),
+        (("train", "xor", "--package", "scratch", "--compile"), "compile is no option"),
+        (("train", "xor", "--accumulate", "0"), "accumulate >= 1"),
         (("experiment", "gate"), "gates"),
         (("bench", "-k", "geul"), "gelu"),
     ],
@@ -139,6 +149,50 @@ def test_trained_filters_load_into_numpy(run: Run, tmp_path: Path) -> None:
     split = task.load(0)
     found = evaluate(ours, split.test_x, split.test_y, {"accuracy": metrics.accuracy})
     assert found["accuracy"] == pytest.approx(end["accuracy"], abs=0.006)  # one picture of 200
+
+
+def test_train_goes_on_in_the_other_package(run: Run, tmp_path: Path) -> None:
+    common = ("train", "moons", "--device", "cpu", "--log-every", 20, "--out", "out")
+    result = run(*common, "--steps", 40, "--ema", 0.9)
+    assert result.exit_code == 0 and "finished after step 40" in result.output, result.output
+    again = run(*common, "--steps", 60, "--ema", 0.9)
+    assert again.exit_code == 2 and "holds a run" in " ".join(again.stderr.split())
+    other = run(*common, "--steps", 60, "--resume", "--ema", 0.8)
+    assert other.exit_code == 2 and "ema 0.9 for 0.8" in " ".join(other.stderr.split())
+    scratch_side = ("--package", "scratch", "--resume", "--ema", 0.9)
+    result = run("train", "moons", "--log-every", 20, "--out", "out", "--steps", 60, *scratch_side)
+    assert result.exit_code == 0 and "scratch, device cpu" in result.output, result.output
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").open()]
+    events = [(line["event"], line["step"]) for line in lines]
+    assert events == [
+        ("start", 0),
+        ("step", 20),
+        ("step", 40),
+        ("resume", 40),
+        ("step", 60),
+        ("end", 60),
+    ]
+    assert run(*common, "--steps", 20, "--overwrite").exit_code == 0
+
+
+def test_train_is_interrupted_and_says_how_to_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = cli._follow
+
+    def interrupt(bar: Any, line: Any, record: dict[str, Any]) -> None:
+        follow(bar, line, record)
+        if record["step"] == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(cli, "_follow", interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = ("train", "moons", "--log-every", 10, "--out", "out", "--package", "scratch")
+    result = run(*command)
+    signal.signal(signal.SIGINT, before)
+    assert result.exit_code == 130 and "interrupted after step 20" in result.output
+    assert "--resume" in result.output
+    assert (tmp_path / "out" / "checkpoints" / "step-00000020").is_dir()
 
 
 def test_compare_a_network_of_convolutions(run: Run, tmp_path: Path) -> None:

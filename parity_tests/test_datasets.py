@@ -282,6 +282,9 @@ def test_batch_stream_is_epoch_after_epoch(
     expected = list(itertools.islice(itertools.chain.from_iterable(epochs), steps))
     assert len(stream) == steps
     assert all(np.array_equal(a, b) for a, b in zip(stream, expected, strict=True))
+    for start in {0, steps // 3, steps}:
+        rest = list(datasets.batch_stream(n, batch_size, steps, 3, drop_last, start))
+        assert all(np.array_equal(a, b) for a, b in zip(rest, stream[start:], strict=True))
 
 
 # Tasks
@@ -506,6 +509,12 @@ refusals: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("batch_stream", lambda: datasets.batch_stream(3, 0, 1, 0), ValueError, "batch_size >= 1"),
     ("batch_stream", lambda: datasets.batch_stream(3, 2, -1, 0), ValueError, "steps >= 0, got -1"),
     ("batch_stream", lambda: datasets.batch_stream(3, 4, 1, 0, True), ValueError, "got 4 > 3"),
+    (
+        "batch_stream",
+        lambda: datasets.batch_stream(3, 2, 5, 0, start=6),
+        ValueError,
+        "start in [0, 5], got 6",
+    ),
     (
         "get",
         lambda: datasets.get("digit"),

@@ -77,6 +77,15 @@ def cut_and_whole(first: str, then: str, of: Settings, out: Path, at: int = 6) -
     train(then, of, out / "cut")
 
 
+def goes_on_from_either(side: str, of: Settings, out: Path) -> None:
+    """A run that was begun by the same package, and one by the other, against the whole one."""
+    cut_and_whole(side, side, of, out)
+    assert everything(out / "cut") == everything(out / "whole")
+    train(OTHER[side], of, out / "moved", until=6)
+    train(side, of, out / "moved")
+    assert drift(out / "moved", out / "whole") < 1e-12
+
+
 # The same package: bit for bit
 
 
@@ -95,28 +104,21 @@ def test_a_run_that_was_cut_ends_bit_for_bit(side: str, dtype: str, tmp_path: Pa
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_goes_on(side: str, name: str, tmp_path: Path) -> None:
-    common = {"optimizer": name.split()[0], "optimizer_args": OPTIMIZERS[name]}
-    cut_and_whole(side, side, settings(**common), tmp_path)
-    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
-    of = settings(dtype="float64", **common)
-    cut_and_whole(OTHER[side], side, of, tmp_path / "other")
-    assert drift(tmp_path / "other" / "cut", tmp_path / "other" / "whole") < 1e-12
+    made: dict[str, Any] = {"optimizer": name.split()[0], "optimizer_args": OPTIMIZERS[name]}
+    goes_on_from_either(side, settings(dtype="float64", **made), tmp_path)
 
 
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule_goes_on(side: str, name: str, tmp_path: Path) -> None:
-    common = {"schedule": name, "schedule_args": SCHEDULE_ARGS.get(name, {})}
-    cut_and_whole(side, side, settings(**common), tmp_path)
-    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
-    cut_and_whole(OTHER[side], side, settings(dtype="float64", **common), tmp_path / "other")
-    rates = [
-        [r["lr"] for r in log(tmp_path / "other" / which) if r["event"] == "step"]
-        for which in ("cut", "whole")
-    ]
-    np.testing.assert_allclose(rates[0], rates[1], rtol=1e-14)
-    assert len(set(rates[1])) > 1
-    assert drift(tmp_path / "other" / "cut", tmp_path / "other" / "whole") < 1e-12
+    made: dict[str, Any] = {"schedule": name, "schedule_args": SCHEDULE_ARGS.get(name, {})}
+    goes_on_from_either(side, settings(dtype="float64", **made), tmp_path)
+    moved, whole = (
+        [r["lr"] for r in log(tmp_path / which) if r["event"] == "step"]
+        for which in ("moved", "whole")
+    )
+    np.testing.assert_allclose(moved, whole, rtol=1e-14)
+    assert len(set(whole)) > 1
 
 
 def test_fp16s_scale_goes_on(tmp_path: Path) -> None:
@@ -126,6 +128,34 @@ def test_fp16s_scale_goes_on(tmp_path: Path) -> None:
     assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
     saved = checkpoints.read(tmp_path / "cut" / "checkpoints" / "step-00000012").state["scaler"]
     assert saved["_growth_tracker"] == 12
+
+
+def test_what_autocast_began_goes_on_in_numpy(tmp_path: Path) -> None:
+    """How exactly a run computes may change, and the log says so."""
+    train("torch", settings(precision="fp16"), tmp_path, until=5)
+    train("scratch", settings(), tmp_path)
+    changes = [r for r in log(tmp_path) if r["event"] in ("start", "resume")]
+    assert [(r["package"], r["precision"]) for r in changes] == [
+        ("torch_ref", "fp16"),
+        ("scratch", "fp32"),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_run_on_the_device_goes_on_bit_for_bit(device: str, dtype: str, tmp_path: Path) -> None:
+    """With --device cuda its generator too, which draws the dropout there."""
+    of = settings(steps=40, dtype=dtype, **{**ALL_ON, "device": device, "engine": "auto"})
+    cut_and_whole("torch", "torch", of, tmp_path, at=17)
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert log(tmp_path / "cut") == log(tmp_path / "whole")
+    assert log(tmp_path / "cut")[0]["device"].startswith(device)
+
+
+def test_a_run_on_the_device_goes_on_in_numpy(device: str, tmp_path: Path) -> None:
+    given = {**ALL_ON, "patience": 50, "dropout": 0.0, "device": device}
+    of = settings(steps=60, dtype="float64", **given)
+    cut_and_whole("torch", "scratch", of, tmp_path, at=30)
+    np.testing.assert_allclose(losses(tmp_path / "cut"), losses(tmp_path / "whole"), rtol=1e-11)
 
 
 # The other package: within rounding
@@ -170,9 +200,9 @@ def test_the_generators_go_on_from_each_other() -> None:
             ours = Generator(11)
             torch.rand(drawn), ours.rand(drawn)
             torch.randn(3, dtype=torch.float64), ours.randn(3, dtype=np.float64)
-            found, mine = state.generator_state(), ours.get_state()
-            assert found.pop("next_normal") == pytest.approx(mine.pop("next_normal"), rel=1e-14)
-            assert found == mine
+            theirs, mine = state.generator_state(), ours.get_state()
+            assert theirs.pop("next_normal") == pytest.approx(mine.pop("next_normal"), rel=1e-14)
+            assert theirs == mine
             moved = Generator(0).set_state(state.generator_state())
             expected = torch.rand(50).numpy()
             assert np.array_equal(moved.rand(50), expected)
@@ -300,6 +330,14 @@ def spoil_generator(path: Path) -> None:
     rewrite(path, lambda whole: whole["generator"].update(key=[0, 1]))
 
 
+def spoil_entries(path: Path) -> None:
+    rewrite(path, lambda whole: whole.pop("early_stopping"))
+
+
+def spoil_outside(path: Path) -> None:
+    rewrite(path, lambda whole: whole["files"].update({"../../log.jsonl": {}}))
+
+
 def spoil_files(path: Path) -> None:
     rewrite(path, lambda whole: whole["files"].pop("optimizer.safetensors"))
 
@@ -331,7 +369,7 @@ def spoil_key(path: Path) -> None:
     replace_file(path, "model.safetensors", safetensors.numpy.save(found))
 
 
-SPOILT = {
+SPOILT: dict[Callable[[Path], None], str] = {
     spoil_truncated: "optimizer.safetensors of",
     spoil_changed: "model.safetensors with another sha256",
     spoil_absent: "one without model.safetensors",
@@ -344,6 +382,8 @@ SPOILT = {
     spoil_two_groups: "expected 1 groups",
     spoil_schedule: "T_max",
     spoil_generator: "624 words",
+    spoil_entries: "without early_stopping",
+    spoil_outside: "../../log.jsonl",
     spoil_files: "optimizer",
     spoil_pickle: "whole safetensors file",
     spoil_shape: "exp_avg",
@@ -446,11 +486,13 @@ def test_a_full_disk_loses_no_earlier_checkpoint(
 def test_a_real_limit_on_files_loses_no_earlier_checkpoint(tmp_path: Path) -> None:
     """A process that may write no file above 20 KB fails at a model of 40 KB, and says so."""
     code = (
-        "import resource, sys\n"
-        "from parity_tests.harness.runs import settings\n"
+        "import json, resource, sys\n"
+        "from datasets.settings import Settings\n"
         "from scratch.training import Trainer\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "trainer = Trainer(settings(hidden='128'), sys.argv[1], resume=True)\n"
+        "given = json.loads(sys.argv[2])\n"
+        "made = Settings(**{**given, 'hidden': tuple(given['hidden'])})\n"
+        "trainer = Trainer(made, sys.argv[1], resume=True)\n"
         "try: trainer.run()\n"
         "except OSError as error: print(trainer.step_count, error.strerror)\n"
     )
@@ -458,7 +500,7 @@ def test_a_real_limit_on_files_loses_no_earlier_checkpoint(tmp_path: Path) -> No
     train("scratch", of, tmp_path, until=4)
     before = everything_but_weights(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
+        [sys.executable, "-c", code, str(tmp_path), json.dumps(of.as_dict())],
         capture_output=True,
         text=True,
         check=True,

@@ -6,6 +6,7 @@ import os
 import runpy
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_what_is_evaluated_is_the_average(side: str, tmp_path: Path) -> None:
     trainer = train(side, settings(ema=0.8, dtype="float64"), tmp_path)
     found = arrays(tmp_path)
     assert float(found["average/n_averaged"]) == 12
-    expected = None
+    expected: Any = None
     for step in range(1, 13):  # the mean by hand, from the weights after each step
         train(side, settings(dtype="float64", steps=step), tmp_path / f"{step}")
         weight = arrays(tmp_path / f"{step}")["model/layers.0.weight"]
@@ -196,7 +197,7 @@ def test_early_stopping_by_hand() -> None:
 
 
 def test_worker_processes_load_the_same_batches(tmp_path: Path) -> None:
-    common = {"accumulate": 2, "dropout": 0.3, "steps": 20, "batch_size": 40}
+    common: dict[str, Any] = {"accumulate": 2, "dropout": 0.3, "steps": 20, "batch_size": 40}
     train("torch", settings(**common), tmp_path / "memory")
     train("torch", settings(workers=2, **common), tmp_path / "workers")
     ours, theirs = (log(tmp_path / name)[1:] for name in ("memory", "workers"))
@@ -204,9 +205,20 @@ def test_worker_processes_load_the_same_batches(tmp_path: Path) -> None:
     assert drift(tmp_path / "workers", tmp_path / "memory") == 0
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
+def test_every_precision_learns_on_the_device(
+    device: str, precision: str, coloured: str, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"device": device, "precision": precision, "batch_size": 32}
+    trainer = train("torch", settings(coloured, channels_last=True, steps=12, **given), tmp_path)
+    found = losses(tmp_path)
+    assert np.mean(found[-3:]) < np.mean(found[:3]) and trainer.device.type == device
+    assert log(tmp_path)[0]["precision"] == precision
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_autocast_rounds_products_and_nothing_else(precision: str, tmp_path: Path) -> None:
-    common = {"steps": 40, "optimizer": "SGD", "lr": 0.1, "clip_norm": 5.0}
+    common: dict[str, Any] = {"steps": 40, "optimizer": "SGD", "lr": 0.1, "clip_norm": 5.0}
     train("torch", settings(**common), tmp_path / "fp32")
     trainer = train("torch", settings(precision=precision, **common), tmp_path / precision)
     assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
@@ -221,6 +233,20 @@ def test_autocast_rounds_products_and_nothing_else(precision: str, tmp_path: Pat
     norms = [r["gradient_norm"] for r in log(tmp_path / precision) if r["event"] == "step"]
     plain = [r["gradient_norm"] for r in log(tmp_path / "fp32") if r["event"] == "step"]
     np.testing.assert_allclose(norms, plain, rtol=0.1)  # of the gradient, not of the scaled one
+
+
+def test_a_step_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU each of these would wait for all that was asked of it before."""
+    given: dict[str, Any] = {"optimizer": "SGD", "lr": 0.1, "clip_norm": 1.0, "accumulate": 2}
+    trainer = TRAINERS["torch"](settings(schedule="CosineAnnealingLR", **given), tmp_path)
+    batches = trainer.batches()
+    trainer.step(next(batches))
+    with monkeypatch.context() as patched:
+        for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
+            patched.setattr(torch.Tensor, name, None)
+        for _ in range(3):
+            trainer.step(next(batches))
+    assert trainer.step_count == 4 and isinstance(trainer._loss, torch.Tensor)
 
 
 def test_scratch_refuses_autocast(tmp_path: Path) -> None:
@@ -279,8 +305,8 @@ def test_compiled_for_real(tmp_path: Path) -> None:
     assert drift(tmp_path / "compiled", tmp_path / "plain") < 1e-11
 
 
+@pytest.mark.slow
 def test_event_files(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     of = settings(tensorboard=True, evaluate_every=4, validation=0.1)
@@ -324,6 +350,9 @@ def test_what_is_left_out_is_the_recipe() -> None:
     assert (patient.steps, patient.evaluate_every, patient.validation) == (42, 21, 0.1)
     cosine = resolve("digits", {"schedule": "CosineAnnealingLR", "steps": 77})
     assert cosine.schedule_args == {"T_max": 77}
+    with pytest.raises(ValueError, match=r"MLP only, got dropout 0.5 for SimpleCNN"):
+        resolve("shapes", {"dropout": 0.5})
+    assert resolve("digits", {"evaluate_every": 0}).validation == 0
     assert resolve("shapes").hidden == () and resolve("shapes").model == "SimpleCNN"
 
 
@@ -347,6 +376,7 @@ def test_what_is_left_out_is_the_recipe() -> None:
         ({"engine": "turbo"}, "engine to be one of"),
         ({"hidden": "4,-1"}, "positive widths"),
         ({"seed": -1}, "seed"),
+        ({"optimizer_args": [1, 2]}, "optimizer_args by name"),
         ({"keep": 0}, "keep >= 1"),
         ({"workers": -1}, "workers >= 0"),
         ({"evaluate_every": 3, "validation": 0.0}, "validation > 0"),
@@ -376,12 +406,14 @@ def test_trainer_refuses(side: str, given: dict[str, Any], words: str, tmp_path:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_loss_that_is_not_finite_ends_the_run(side: str, tmp_path: Path) -> None:
-    wild = {"optimizer": "SGD", "lr": 1e30, "steps": 50}
-    with (
-        np.errstate(all="ignore"),
-        pytest.raises(FloatingPointError, match="the loss is (nan|inf) at step"),
-    ):
-        train(side, settings(**wild), tmp_path)
+    wild: dict[str, Any] = {"optimizer": "SGD", "lr": 1e30, "steps": 50}
+    refused = pytest.raises(FloatingPointError, match=r"the loss is (nan|inf) at step")
+    with np.errstate(all="ignore"), refused:
+        train(side, settings(**wild), tmp_path / "logged")
+    with np.errstate(all="ignore"), refused:  # and no checkpoint of such weights is written
+        of = settings(**{**wild, "log_every": 50, "checkpoint_every": 20})
+        train(side, of, tmp_path / "saved")
+    assert not (tmp_path / "saved" / "checkpoints").exists()
 
 
 def test_log_is_strict_json(tmp_path: Path) -> None:
@@ -418,7 +450,7 @@ def test_packages_run_as_programs(
     runpy.run_module(f"{package}.training", run_name="__main__")
     printed = capsys.readouterr().out
     assert "finished after step 20" in printed and "rows per second" in printed
-    out = tmp_path / "runs" / "iris-MLP-0"
+    out = tmp_path / "parity-report" / "train-iris-MLP-0"
     assert [r["step"] for r in log(out)] == [0, 10, 20, 20]
     assert log(out)[0]["settings"]["schedule_args"] == {"T_max": 20, "eta_min": 0.001}
     assert (out / "model.safetensors").exists()
@@ -432,12 +464,21 @@ def test_packages_run_as_programs(
 
 def test_scratch_has_no_options_of_torchs(capsys: pytest.CaptureFixture[str]) -> None:
     for package in ("torch", "scratch"):
-        text = runs.parser(package).format_help()  # type: ignore[arg-type]
+        text = runs.parser(package).format_help()
         for option in runs.OPTIONS:
             shown = f"--{option.name.replace('_', '-')} " in text.replace("]", " ")
             assert shown == (option.package in (None, package)), option.name
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is, though the tests may run in the background, where it is not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("side", SIDES)
 def test_interrupt_finishes_the_step_and_writes_a_checkpoint(side: str, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
@@ -456,6 +497,7 @@ def test_interrupt_finishes_the_step_and_writes_a_checkpoint(side: str, tmp_path
     assert log(tmp_path / "cut") == log(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_second_interrupt_is_the_usual_one() -> None:
     with interruptible() as interrupted:
         os.kill(os.getpid(), signal.SIGINT)

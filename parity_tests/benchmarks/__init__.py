@@ -2,7 +2,15 @@
 
 from collections.abc import Callable
 
-from parity_tests.benchmarks import attention, convolution, dense, generative, norm, recurrent
+from parity_tests.benchmarks import (
+    attention,
+    convolution,
+    dense,
+    generative,
+    norm,
+    recurrent,
+    training,
+)
 from parity_tests.benchmarks.timing import Timing
 
 BENCHMARKS: dict[str, Callable[[], Timing]] = {
@@ -12,4 +20,5 @@ BENCHMARKS: dict[str, Callable[[], Timing]] = {
     **attention.BENCHMARKS,
     **recurrent.BENCHMARKS,
     **generative.BENCHMARKS,
+    **training.BENCHMARKS,
 }

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 Run = Callable[[], object]
+Peak = Callable[[Run], float]
 RNG = np.random.default_rng(0)
 
 
@@ -34,6 +35,7 @@ class Timing:
         ours_mb: peak of what scratch allocates in one run, in megabytes.
         theirs_mb: the same of torch.
         target: the ratio to stay under.
+        twins: whether the sides are the two packages, and not two ways within one.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Timing:
     ours_mb: float
     theirs_mb: float
     target: float
+    twins: bool = True
 
 
 def peak_of_numpy(run: Run) -> float:
@@ -91,7 +94,14 @@ def _without_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0) -> Timing:
+def pair(
+    name: str,
+    ours: Run,
+    theirs: Run,
+    target: float,
+    seconds: float = 2.0,
+    within: Peak | None = None,
+) -> Timing:
     """Time both sides alternately for about `seconds` in all.
 
     Args:
@@ -100,6 +110,7 @@ def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0)
         theirs: one run of the torch side, on the same numbers.
         target: the ratio to stay under.
         seconds: how long to measure; at least 15 pairs are taken.
+        within: where both sides are of one package, how its memory is measured.
     """
 
     def once(run: Run, repeats: int) -> float:
@@ -124,9 +135,10 @@ def pair(name: str, ours: Run, theirs: Run, target: float, seconds: float = 2.0)
         (low, high),
         1e3 * statistics.median(a for a, _ in times),
         1e3 * statistics.median(b for _, b in times),
-        peak_of_numpy(ours),
-        peak_of_torch(theirs),
+        (within or peak_of_numpy)(ours),
+        (within or peak_of_torch)(theirs),
         target,
+        within is None,
     )
 
 

@@ -59,7 +59,8 @@ def main(package: str, out: Path, kills: int, seed: int, settings: Settings) -> 
     started = time.perf_counter()
     end(train(package, replace(settings, steps=5), out.with_name("trial")))
     trial = time.perf_counter() - started
-    moments, seen, folder = random.Random(seed), [], out / "checkpoints"
+    moments, folder = random.Random(seed), out / "checkpoints"
+    seen: list[tuple[str | None, int]] = []
     while len(seen) < kills:
         pid = train(package, settings, out)
         time.sleep(moments.uniform(0, 1.5 * trial))
@@ -68,7 +69,7 @@ def main(package: str, out: Path, kills: int, seed: int, settings: Settings) -> 
         if not os.WIFSIGNALED(status):
             sys.exit(f"a child ended by itself, with {status}")
         found = checkpoints.latest(folder)
-        seen.append((found and found.name, len(list(folder.glob(".step-*")))))
+        seen.append((found.name if found else None, len(list(folder.glob(".step-*")))))
     found = checkpoints.latest(folder)
     last = replace(settings, steps=5 + (int(found.name.split("-")[1]) if found else 0))
     end(train(package, last, out))
@@ -86,4 +87,5 @@ def end(pid: int) -> None:
 if __name__ == "__main__":
     given = json.loads(sys.argv[5])
     made = Settings(**{**given, "hidden": tuple(given["hidden"])})
-    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:5]), made)))
+    kills, seed = map(int, sys.argv[3:5])
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), kills, seed, made)))

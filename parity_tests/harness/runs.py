@@ -14,6 +14,7 @@ import scratch.training
 import torch_ref.training
 from datasets import checkpoints
 from datasets.settings import HOW, Settings, resolve
+from torch_ref.training.precision import set_precision
 
 TRAINERS: Mapping[str, Any] = {
     "scratch": scratch.training.Trainer,
@@ -39,8 +40,11 @@ def train(side: str, of: Settings, out: Path, until: int | None = None) -> Any:
         out: the folder.
         until: the step after which to interrupt it.
     """
-    trainer = TRAINERS[side](of, out, resume=True)
-    trainer.run(interrupted=lambda: trainer.step_count == until)
+    try:
+        trainer = TRAINERS[side](of, out, resume=True)
+        trainer.run(interrupted=lambda: trainer.step_count == until)
+    finally:
+        set_precision("fp32")  # what tests on a GPU count on
     return trainer
 
 

@@ -18,6 +18,8 @@ def main() -> None:
         sys.exit(f"scratch.training: {error}")
     task = settings.as_task
     print(say(outcome, task.target, task.metric, options.out))
+    if outcome.status == "interrupted":
+        sys.exit(130)
 
 
 if __name__ == "__main__":

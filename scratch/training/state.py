@@ -62,6 +62,12 @@ def load_optimizer(
         for mine, saved in zip(held, groups, strict=True)
     ]
     optimizer.load_state_dict({"state": state, "param_groups": merged})
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in state.items():
+        loaded = optimizer.state[parameters[index]]
+        for name, array in values.items():
+            if loaded[name].dtype != array.dtype:  # load_state_dict casts scalars too, as torch's
+                loaded[name] = array.copy()
 
 
 def alone(mine: Mapping[str, Any], saved: Mapping[str, Any]) -> set[str]:

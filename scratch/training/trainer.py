@@ -12,7 +12,8 @@ A step is forward, loss, backward, clip, step, and what follows it: schedule and
     OUT          log.jsonl, checkpoints/, model.safetensors (what was evaluated)
 
 A run that is killed and resumed ends bit for bit where it would have ended. `torch_ref.training`
-writes the same log and reads the same checkpoints.
+writes the same log and reads the same checkpoints, the generator's state too: dropout draws the
+same masks there wherever torch's CPU does (see `scratch.random`); a GPU draws others.
 """
 
 import shutil
@@ -263,6 +264,7 @@ class Trainer:
             "versions": {**host(), "numpy": np.__version__},
             "device": "cpu",
             "device_name": "CPU",
+            "precision": "fp32",
             "threads": get_num_threads(),
             "flags": {},
         }
@@ -277,23 +279,28 @@ class Trainer:
 
     def _record(self, clock: Clock) -> Record:
         """The line of the last step."""
-        if not np.isfinite(self._loss):
-            raise FloatingPointError(
-                f"Trainer: the loss is {self._loss} at step {self.step_count}; "
-                f"the last checkpoint is {checkpoints.latest(self._folder)}"
-            )
         clipped = self.settings.clip_norm is not None
         per_epoch = steps_of_an_epoch(len(self._data.train_x), self.settings)
         return {
             "event": "step",
             "step": self.step_count,
             "epoch": round(self.step_count / per_epoch, 4),
-            "loss": self._loss,
+            "loss": self._finite_loss(),
             "lr": self._lr,
             **({"gradient_norm": self._norm} if clipped else {}),
             **clock.lap(),
             "memory_mb": peak_memory_mb(),
         }
+
+    def _finite_loss(self) -> float:
+        """The loss of the last step."""
+        loss = self._loss
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Trainer: the loss is {loss} at step {self.step_count}; "
+                f"the last checkpoint is {checkpoints.latest(self._folder)}"
+            )
+        return loss
 
     # Checkpoints
 
@@ -304,8 +311,10 @@ class Trainer:
             Its path.
 
         Raises:
+            FloatingPointError: if the last loss is not finite: such weights are of no use.
             OSError: if it cannot be written; earlier ones are as they were.
         """
+        self._finite_loss()
         if self._log is not None:
             self._log.sync()
         files, state = self.state()

@@ -14,11 +14,12 @@ from torch_ref.training.trainer import Trainer
 def main() -> None:
     """Train as the command line says."""
     with process_group():
-        _train()
-    leave()
+        status = _train()
+    leave(status)
+    sys.exit(status)
 
 
-def _train() -> None:
+def _train() -> int:
     with one_first():
         settings, options = parse("torch")
     ranks = Ranks()
@@ -29,10 +30,10 @@ def _train() -> None:
     except (ValueError, TypeError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
         which = f", rank {ranks.rank} of {ranks.size}" if ranks.size > 1 else ""
         sys.exit(f"torch_ref.training{which}: {error}")
-    if not ranks.first:
-        return
-    task = settings.as_task
-    print(say(outcome, task.target, task.metric, options.out))
+    if ranks.first:
+        task = settings.as_task
+        print(say(outcome, task.target, task.metric, options.out))
+    return 130 if outcome.status == "interrupted" else 0
 
 
 if __name__ == "__main__":

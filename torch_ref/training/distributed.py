@@ -65,7 +65,7 @@ def process_group() -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def leave() -> None:
+def leave(status: int = 0) -> None:
     """End this process, if it was one of several, without Python's shutdown.
 
     DTensor's caches outlive the group and keep gloo's threads, of which torch 2.13 now and then
@@ -74,7 +74,7 @@ def leave() -> None:
     if os.environ.keys() >= LAUNCHED:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(status)
 
 
 @contextmanager

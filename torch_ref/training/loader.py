@@ -74,6 +74,7 @@ def load_batches(
                 batch = [(x.to(memory_format=layout), t) for x, t in batch]
             yield batch
         return
+    pinned = pin_memory and device.type == "cuda"
     sizes: list[int] = []  # how many parts each step has, in the order in which they come back
 
     def parts_of_steps() -> Iterator[Array]:
@@ -86,13 +87,13 @@ def load_batches(
         batch_sampler=parts_of_steps(),  # type: ignore[arg-type]  # which is iterated once
         collate_fn=lambda batch: batch,
         num_workers=workers,
-        pin_memory=pin_memory,
+        pin_memory=pinned,
         generator=torch.Generator().manual_seed(seed),
     )
     batch = []
     for inputs, targets in loader:
-        moved = inputs.to(device, non_blocking=pin_memory, memory_format=layout)
-        batch.append((moved, targets.to(device, non_blocking=pin_memory)))
+        moved = inputs.to(device, non_blocking=pinned, memory_format=layout)
+        batch.append((moved, targets.to(device, non_blocking=pinned)))
         if len(batch) == sizes[0]:
             yield batch
             sizes.pop(0)

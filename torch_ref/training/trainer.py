@@ -322,6 +322,7 @@ class Trainer:
             "versions": {**host(), "numpy": np.__version__, "torch": str(torch.__version__)},
             "device": str(self.device),
             "device_name": torch.cuda.get_device_name(self.device) if cuda else "CPU",
+            "precision": self.settings.precision,
             "threads": torch.get_num_threads(),
             **({"ranks": self.ranks.size} if self.ranks.size > 1 else {}),
             "flags": self.flags,
@@ -336,20 +337,14 @@ class Trainer:
         }
 
     def _record(self, clock: Clock) -> Record:
-        """The line of the last step; this waits for the device."""
-        loss = self.ranks.sum(self._loss).item() / self.ranks.size
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"Trainer: the loss is {loss} at step {self.step_count}; "
-                f"the last checkpoint is {checkpoints.latest(self._folder)}"
-            )
+        """The line of the last step."""
         clipped = self.settings.clip_norm is not None
         per_epoch = steps_of_an_epoch(len(self._data.train_x), self.settings)
         return {
             "event": "step",
             "step": self.step_count,
             "epoch": round(self.step_count / per_epoch, 4),
-            "loss": loss,
+            "loss": self._finite_loss(),
             "lr": self._lr,
             **({"gradient_norm": whole(self._norm).item()} if clipped else {}),
             **clock.lap(),
@@ -378,8 +373,18 @@ class Trainer:
                 "pip install '.[train]'",
                 name=error.name,
             ) from None
-        folder = self.out / "tensorboard"
-        return SummaryWriter(str(folder), purge_step=self.step_count + 1)
+        make: Any = SummaryWriter
+        return make(str(self.out / "tensorboard"), purge_step=self.step_count + 1)
+
+    def _finite_loss(self) -> float:
+        """The loss of the last step, of all ranks' rows; this waits for the device."""
+        loss = self.ranks.sum(self._loss).item() / self.ranks.size
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"Trainer: the loss is {loss} at step {self.step_count}; "
+                f"the last checkpoint is {checkpoints.latest(self._folder)}"
+            )
+        return loss
 
     # Checkpoints
 
@@ -390,8 +395,10 @@ class Trainer:
             Its path; the first rank writes it, and all must call.
 
         Raises:
+            FloatingPointError: if the last loss is not finite: such weights are of no use.
             OSError: if it cannot be written; earlier ones are as they were.
         """
+        self._finite_loss()
         if self._log is not None:
             self._log.sync()
         files, state = self.state()
