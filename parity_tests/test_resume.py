@@ -529,6 +529,16 @@ def test_as_many_checkpoints_as_asked_for_are_kept(tmp_path: Path) -> None:
         assert names == ["step-00000010", "step-00000012"]
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_overwriting_leaves_nothing_of_the_earlier_run(side: str, tmp_path: Path) -> None:
+    train(side, settings(), tmp_path)
+    trainer = TRAINERS[side](settings(seed=1, steps=3), tmp_path, overwrite=True)
+    assert not (tmp_path / "model.safetensors").exists()
+    trainer.run()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000003"]
+    assert [r["step"] for r in log(tmp_path)] == [0, 1, 2, 3, 3]
+
+
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
     of = settings(evaluate_every=3, validation=0.1)
     train("scratch", of, tmp_path / "whole")

@@ -91,6 +91,7 @@ class Trainer:
             )
         elif overwrite:
             shutil.rmtree(self._folder, ignore_errors=True)
+            (self.out / "model.safetensors").unlink(missing_ok=True)
         checkpoints.clean(self._folder)
 
     @property

@@ -16,7 +16,8 @@ def main() -> None:
     with process_group():
         status = _train()
     leave(status)
-    sys.exit(status)
+    if status:
+        sys.exit(status)
 
 
 def _train() -> int:

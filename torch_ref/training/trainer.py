@@ -102,6 +102,7 @@ class Trainer:
             )
         elif overwrite and self.ranks.first:
             shutil.rmtree(self._folder, ignore_errors=True)
+            (self.out / "model.safetensors").unlink(missing_ok=True)
         if self.ranks.first:
             checkpoints.clean(self._folder)
 
