@@ -50,8 +50,18 @@ RUNS: dict[str, dict[str, Any]] = {
         "ema": 0.5,
     },
 }
-# One half on two ranks, the other on one; then the other way round.
-CROSSING: dict[str, Any] = {**RUNS["everything"], "steps": 20, "evaluate_every": 6, "patience": 5}
+# One half on two ranks, the other on one; then the other way round. The best is in the first half.
+CROSSING: dict[str, Any] = {
+    **RUNS["everything"],
+    "steps": 20,
+    "optimizer": "SGD",
+    "optimizer_args": {"lr": 1.0, "momentum": 0.9},
+    "schedule_args": {"max_lr": 1.0},
+    "clip_norm": 5.0,
+    "ema": 0.5,
+    "evaluate_every": 3,
+    "patience": 5,
+}
 DROPOUT: dict[str, Any] = {"dropout": 0.3, "steps": 1500, "checkpoint_every": 100, "log_every": 100}
 NORMED: dict[str, Any] = {"task": "normed", "steps": 3, "batch_size": 15, "evaluate_every": 3}
 
