@@ -45,7 +45,7 @@ T = TypeVar("T")
 # What torchrun sets, and other launchers too.
 LAUNCHED = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"})
 # They step whole tensors only: torch 2.13 has no sharded form of some of their operations.
-UNSHARDED = frozenset({"Adafactor", "Rprop", "Muon"})
+UNSHARDED = frozenset({"Adafactor", "Rprop"})
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
