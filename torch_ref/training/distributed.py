@@ -83,9 +83,11 @@ def one_first() -> Iterator[None]:
     first = not dist.is_initialized() or os.environ.get("LOCAL_RANK", "0") == "0"
     if not first:
         _barrier()
-    yield
-    if first:
-        _barrier()
+    try:
+        yield
+    finally:  # what fails here fails on all
+        if first:
+            _barrier()
 
 
 def _barrier() -> None:
