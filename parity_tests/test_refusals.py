@@ -11,6 +11,7 @@ import pytest
 
 import scratch
 import scratch.training
+from datasets.settings import resolve
 from parity_tests.catalog import ENTRIES, REFUSALS
 from parity_tests.harness import twin
 from parity_tests.harness.check import strict_warnings
@@ -95,6 +96,11 @@ ELSEWHERE = [
         "load_weights", lambda: load_weights(unchecked([1.0]), "w.safetensors"), "load_weights"
     ),
     Refusal("read_weights", lambda: read_weights(__file__), "read_weights"),
+    Refusal(
+        "autocast",
+        lambda: scratch.training.Trainer(resolve("xor", {"precision": "bf16"}), "run"),
+        "Trainer",
+    ),
     Refusal("float32", lambda: gradcheck(functional.relu, np.ones(2, np.float32)), "gradcheck"),
 ]
 

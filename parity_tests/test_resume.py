@@ -127,6 +127,31 @@ def test_every_schedule_goes_on(side: str, name: str, tmp_path: Path) -> None:
     assert len(set(whole)) > 1
 
 
+def test_a_scalar_parameter_and_its_step_are_not_confused() -> None:
+    """Both have the shape (): the one is float64, the other float32 whatever the parameter is."""
+
+    def made() -> torch.optim.Optimizer:
+        torch.manual_seed(0)
+        shapes: list[tuple[int, ...]] = [(), (2, 3)]
+        parameters = [torch.nn.Parameter(torch.randn(s, dtype=torch.float64)) for s in shapes]
+        return torch.optim.Adam(parameters)
+
+    def step(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+        parameters: list[torch.Tensor] = optimizer.param_groups[0]["params"]
+        for p in parameters:
+            p.grad = torch.cos(p.detach())
+        optimizer.step()
+        return parameters
+
+    whole, cut = made(), made()
+    step(whole)
+    groups = json.loads(json.dumps(state.optimizer_groups(whole)))
+    state.load_optimizer(cut, state.optimizer_tensors(whole), groups)
+    for p, q in zip(step(cut), whole.param_groups[0]["params"], strict=True):
+        assert cut.state[p]["step"].dtype == torch.float32 and cut.state[p]["step"] == 2
+        assert cut.state[p]["exp_avg"].dtype == torch.float64 == p.dtype == q.dtype
+
+
 def test_fp16s_scale_goes_on(tmp_path: Path) -> None:
     of = settings(precision="fp16", optimizer="SGD", optimizer_args={"lr": 0.1})
     train("torch", of, tmp_path / "cut", until=5).scaler.update(4.0)
@@ -374,6 +399,14 @@ def spoil_key(path: Path) -> None:
     replace_file(path, "model.safetensors", safetensors.numpy.save(found))
 
 
+def spoil_best(path: Path) -> None:
+    import safetensors.numpy
+
+    found = safetensors.numpy.load((path / "best.safetensors").read_bytes())
+    found["layers.9.weight"] = found.pop("layers.0.weight")
+    replace_file(path, "best.safetensors", safetensors.numpy.save(found))
+
+
 SPOILT: dict[Callable[[Path], None], str] = {
     spoil_truncated: "optimizer.safetensors of",
     spoil_changed: "model.safetensors with another sha256",
@@ -393,6 +426,7 @@ SPOILT: dict[Callable[[Path], None], str] = {
     spoil_pickle: "whole safetensors file",
     spoil_shape: "exp_avg",
     spoil_key: "layers.9.weight",
+    spoil_best: "the keys and shapes of the m",
 }
 
 
@@ -401,7 +435,8 @@ SPOILT: dict[Callable[[Path], None], str] = {
 def test_a_spoilt_checkpoint_is_refused(
     side: str, spoil: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    of = settings(schedule="CosineAnnealingLR", checkpoint_every=2)
+    evaluated = {"patience": 9, "evaluate_every": 2}
+    of = settings(schedule="CosineAnnealingLR", checkpoint_every=2, **evaluated)
     train(side, of, tmp_path, until=4)
     path = tmp_path / "checkpoints" / "step-00000004"
     spoil(path)

@@ -17,7 +17,7 @@ same masks there wherever torch's CPU does (see `scratch.random`); a GPU draws o
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -378,6 +378,12 @@ class Trainer:
             held = self.schedule.state_dict()
             self.schedule.load_state_dict(checkpoints.like(held, saved["schedule"]))
         self._best = arrays.get("best")
+        if self._best is not None and _layout(self._best) != _layout(self.evaluated.state_dict()):
+            check.refuse(name, f"{source}/best to hold the keys and shapes of the model", "others")
         self.early_stopping = EarlyStopping.of(saved["early_stopping"])
         self.step_count = saved["step"]
         self.generator.set_state(saved["generator"])
+
+
+def _layout(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}

@@ -94,8 +94,8 @@ def load_optimizer(
         for name, tensor in values.items():
             if loaded[name].dtype != tensor.dtype:  # load_state_dict casts scalars too
                 loaded[name] = tensor.to(loaded[name].device)
-            elif loaded[name].shape == parameters[index].shape:  # and its layout, such as NHWC
-                loaded[name] = torch.empty_like(parameters[index]).copy_(tensor)
+            elif tensor.ndim > 1 and tensor.shape == parameters[index].shape:
+                loaded[name] = torch.empty_like(parameters[index]).copy_(tensor)  # such as NHWC
 
 
 def alone(mine: Mapping[str, Any], saved: Mapping[str, Any]) -> set[str]:
@@ -169,3 +169,14 @@ def set_generator_state(state: Mapping[str, Any]) -> None:
     if state["next_normal"] is not None:
         made["normal_y"], made["normal_valid"] = state["next_normal"], 1
     torch.set_rng_state(torch.from_numpy(made.view(np.uint8).copy()))
+
+
+def cuda_generator_state(device: torch.device) -> str:
+    """The state of a GPU's generator, which no CPU has, in hexadecimal digits."""
+    return torch.cuda.get_rng_state(device).numpy().tobytes().hex()
+
+
+def set_cuda_generator_state(device: torch.device, state: str) -> None:
+    """Let a GPU's generator go on from what `cuda_generator_state` returned."""
+    words = np.frombuffer(bytes.fromhex(state), np.uint8).copy()
+    torch.cuda.set_rng_state(torch.from_numpy(words), device)

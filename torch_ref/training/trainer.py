@@ -443,7 +443,7 @@ class Trainer:
         cuda = self.device.type == "cuda"
         return {
             "generator": state.generator_state(),
-            "cuda_generator": bytes(torch.cuda.get_rng_state(self.device)).hex() if cuda else None,
+            "cuda_generator": state.cuda_generator_state(self.device) if cuda else None,
         }
 
     def load_state(self, checkpoint: checkpoints.Checkpoint) -> None:
@@ -498,10 +498,8 @@ class Trainer:
                 self.ranks.seed(self.settings.seed, self.step_count)
                 return
             state.set_generator_state(generators[0]["generator"])
-            of_cuda = generators[0]["cuda_generator"]
-            if self.device.type == "cuda" and of_cuda:
-                words = torch.frombuffer(bytearray.fromhex(of_cuda), dtype=torch.uint8)
-                torch.cuda.set_rng_state(words, self.device)
+            if self.device.type == "cuda" and generators[0]["cuda_generator"]:
+                state.set_cuda_generator_state(self.device, generators[0]["cuda_generator"])
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:
