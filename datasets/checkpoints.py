@@ -60,7 +60,7 @@ def write(
     Raises:
         OSError: if it cannot be written; the earlier ones are as they were.
     """
-    path = folder / f"step-{step:08d}"
+    path = path_of(folder, step)
     if path.exists():
         return path
     contents = {f"{name}.safetensors": content for name, content in files.items()}
@@ -88,6 +88,11 @@ def write(
         old.rename(hidden)  # in one go: what is half removed is no checkpoint
         shutil.rmtree(hidden)
     return path
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint after `step` steps is, or would be."""
+    return folder / f"step-{step:08d}"
 
 
 def latest(folder: Path) -> Path | None:

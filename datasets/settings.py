@@ -41,9 +41,10 @@ SCHEDULES: Mapping[str, Mapping[str, str]] = {
 }
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 ENGINES = ("auto", "fused", "foreach", "for-loop")
+STRATEGIES = ("ddp", "fsdp")
 HOW = frozenset(
     {"steps", "log_every", "checkpoint_every", "keep", "device", "precision", "compile"}
-    | {"workers", "pin_memory", "engine", "channels_last", "tensorboard"}
+    | {"workers", "pin_memory", "engine", "channels_last", "tensorboard", "strategy"}
 )
 
 
@@ -85,6 +86,8 @@ class Settings:
     engine: str = "auto"
     channels_last: bool = False
     tensorboard: bool = False
+    strategy: str = "ddp"
+    sync_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         name = "Settings"
@@ -113,6 +116,7 @@ class Settings:
             ("dtype", ("float32", "float64")),
             ("precision", PRECISIONS),
             ("engine", ENGINES),
+            ("strategy", STRATEGIES),
             ("schedule", (None, *SCHEDULES)),
         ):
             if getattr(self, field) not in known:
@@ -189,6 +193,8 @@ OPTIONS = (
     Option("engine", str, "How the optimizer is run.", "auto", "torch", ENGINES),
     Option("channels_last", bool, "Layout of pictures; pays at low precision.", False, "torch"),
     Option("tensorboard", bool, "Write event files too.", False, "torch"),
+    Option("strategy", str, "Of processes that torchrun starts.", "ddp", "torch", STRATEGIES),
+    Option("sync_batch_norm", bool, "By the rows of all processes.", False, "torch"),
 )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from datasets.checkpoints import like
+from torch_ref.training.distributed import shard_like
 
 # What picks an engine and changes no result beyond rounding: a run that goes on picks its own.
 ENGINE = frozenset({"foreach", "fused", "capturable", "differentiable"})
@@ -82,8 +83,12 @@ def load_optimizer(
         {**mine, **{k: v for k, v in like(mine, saved).items() if k in mine.keys() - ENGINE}}
         for mine, saved in zip(held, groups, strict=True)
     ]
-    optimizer.load_state_dict({"state": state, "param_groups": merged})
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for index, values in state.items():
+        for name, tensor in values.items():
+            if tensor.shape == parameters[index].shape:
+                values[name] = shard_like(parameters[index], tensor)
+    optimizer.load_state_dict({"state": state, "param_groups": merged})
     for index, values in state.items():
         loaded = optimizer.state[parameters[index]]
         for name, tensor in values.items():

@@ -14,6 +14,7 @@ Nothing in it waits for the device: losses stay there until they are logged.
 
 A run that is killed and resumed ends bit for bit where it would have ended, wherever the device
 computes the same twice (`fp32` asks cuDNN for that). `scratch.training` reads the same checkpoints.
+Started by torchrun, several ranks share each batch, and the first writes the same: `distributed`.
 """
 
 import inspect
@@ -37,8 +38,8 @@ from datasets.settings import Settings, differences, load, steps_of_an_epoch
 from datasets.split import batch_stream
 from torch_ref.training import metrics, state
 from torch_ref.training.build import build
-from torch_ref.training.checkpoint import check_weights, parse, save_weights, serialize
-from torch_ref.training.device import resolve_device
+from torch_ref.training.checkpoint import check_weights, parse, serialize, write_tensors
+from torch_ref.training.distributed import NoLog, Ranks, one_first, spread, whole
 from torch_ref.training.loader import load_batches
 from torch_ref.training.precision import autocast, set_precision
 
@@ -75,30 +76,35 @@ class Trainer:
         overwrite: bool = False,
     ) -> None:
         self.settings, self.out = settings, Path(out)
-        self.device = resolve_device(settings.device)
+        self.ranks = Ranks()
+        self.device = self.ranks.device(settings.device)
+        self.ranks.check(settings, self.device)
         self.flags = set_precision(settings.precision)
-        self._data = load(settings)
+        with one_first():
+            self._data = load(settings)
         self._random: tuple[Tensor, Tensor | None] | None = None
         with self._own_random_numbers():
             self._build()
+            self.ranks.seed(settings.seed, 0)
         self.step_count = 0
         self.early_stopping = EarlyStopping()
         self._best: dict[str, Tensor] | None = None
         self._loss = self._norm = torch.zeros(())
         self._lr = 0.0
-        self._log: Log | None = None
+        self._log: Log | NoLog | None = None
         self._board: Any = None
-        found = checkpoints.latest(self._folder)
+        found = self.ranks.of_first(checkpoints.latest(self._folder))
         if found is not None and resume:
             self.load_state(checkpoints.read(found))
         elif found is not None and not overwrite:
             raise FileExistsError(
                 f"Trainer: {self.out} holds a run; resume it, overwrite it, or choose another"
             )
-        elif overwrite:
+        elif overwrite and self.ranks.first:
             shutil.rmtree(self._folder, ignore_errors=True)
             (self.out / "model.safetensors").unlink(missing_ok=True)
-        checkpoints.clean(self._folder)
+        if self.ranks.first:
+            checkpoints.clean(self._folder)
 
     @property
     def _folder(self) -> Path:
@@ -106,36 +112,40 @@ class Trainer:
 
     def _build(self) -> None:
         s = self.settings
-        self.model = build(s.as_task, s.model, s.seed, s.dropout)
+        self.model = self.ranks.prepare(build(s.as_task, s.model, s.seed, s.dropout), s)
         self.model.to(self.device, self._weights_dtype)
         if s.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.forward = cast(nn.Module, torch.compile(self.model) if s.compile else self.model)
+        self.average: AveragedModel | None = None
+        if s.ema is not None:
+            ema = get_ema_multi_avg_fn(s.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.model, multi_avg_fn=ema)
+        self.shared = self.ranks.wrap(self.model, s, None if s.ema is None else self.evaluated)
+        self.forward = cast(nn.Module, torch.compile(self.shared) if s.compile else self.shared)
         self.criterion: Callable[[Tensor, Tensor], Tensor] = getattr(functional, s.as_task.loss)
         self.optimizer = make_optimizer(s, self.model, self.device)
         self.schedule: LRScheduler | None = None
         if s.schedule is not None:
             make = getattr(torch.optim.lr_scheduler, s.schedule)
             self.schedule = make(self.optimizer, **(s.schedule_args or {}))
-        self.average: AveragedModel | None = None
-        if s.ema is not None:
-            ema = get_ema_multi_avg_fn(s.ema)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.model, multi_avg_fn=ema)
         self.autocast = autocast(s.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=s.precision == "fp16")
 
     # Steps
 
     def step(self, batch: Batch) -> None:
-        """One step of the optimizer, on the parts (x, t) of one batch."""
-        rows = sum([len(t) for _, t in batch])
+        """One step of the optimizer, on the parts (x, t) of one batch, this rank's rows of each."""
+        rows = sum([len(t) for _, t in batch]) if self.ranks.size == 1 else self._rows_of_step()
         self.optimizer.zero_grad()
         losses = []
-        for x, t in batch:
-            with self.autocast:
-                loss = self.criterion(self.forward(x), t)
-            share = loss if len(t) == rows else loss * (len(t) / rows)
-            self.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
+        for i, (x, t) in enumerate(batch, 1):
+            with self.ranks.part(self.shared, i == len(batch)):
+                with self.autocast:
+                    output = self.forward(x)  # of no rows, if there are fewer than ranks
+                    loss = self.criterion(output, t) if len(t) else output.sum()
+                weight = self.ranks.size * len(t) / rows
+                share = loss if weight == 1 else loss * weight
+                self.scaler.scale(share).backward()
             losses.append(share.detach())
         if self.settings.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -150,13 +160,21 @@ class Trainer:
             self.average.update_parameters(self.model)
         self.step_count += 1
 
+    def _rows_of_step(self) -> int:
+        """How many rows all ranks together compute in the step to come."""
+        s, n = self.settings, len(self._data.train_x)
+        position = self.step_count % steps_of_an_epoch(n, s)
+        size = s.batch_size * s.accumulate
+        return min(size, n - position * size)
+
     def rows(self) -> Iterator[list[np.ndarray[Any, Any]]]:
-        """The rows of each step that is left, in the parts that are computed one by one."""
+        """This rank's rows of each step that is left, in the parts that are computed one by one."""
         s = self.settings
         size = s.batch_size * s.accumulate
         stream = batch_stream(len(self._data.train_x), size, s.steps, s.seed, start=self.step_count)
         for rows in stream:
-            yield [rows[i : i + s.batch_size] for i in range(0, len(rows), s.batch_size)]
+            parts = [rows[i : i + s.batch_size] for i in range(0, len(rows), s.batch_size)]
+            yield [self.ranks.share(part) for part in parts]
 
     def batches(self) -> Iterator[Batch]:
         """The batches of the steps that are left, on the device."""
@@ -191,16 +209,18 @@ class Trainer:
             OSError: if something cannot be written; earlier checkpoints are as they were.
         """
         s, start = self.settings, self.step_count
-        log = self._log = Log(self.out / "log.jsonl", start or None, report)
+        first = self.ranks.first
+        log = Log(self.out / "log.jsonl", start or None, report) if first else NoLog()
+        self._log = log
         log.begin(start, self._machine(), self._what())
-        self._board = self._tensorboard() if s.tensorboard else None
+        self._board = self._tensorboard() if s.tensorboard and first else None
         clock, status = Clock(), "finished"
         self.model.train()
         try:
             with self._own_random_numbers():
                 for batch in () if self._patience_is_over() else self.batches():
+                    clock.rows += self._rows_of_step()
                     self.step(batch)
-                    clock.rows += sum([len(t) for _, t in batch])
                     step, last = self.step_count, self.step_count == s.steps
                     if step % s.log_every == 0 or last:
                         self._write(self._record(clock))
@@ -208,7 +228,7 @@ class Trainer:
                         self._write(self._judge())
                     if self._patience_is_over():
                         break
-                    if interrupted() and not last:
+                    if self.ranks.asked(interrupted()) and not last:
                         status = "interrupted"
                         break
                     if s.checkpoint_every and step % s.checkpoint_every == 0 and not last:
@@ -229,9 +249,8 @@ class Trainer:
         """The average of the weights where there is one, else the model."""
         return self.model if self.average is None else self.average.module
 
-    @torch.inference_mode()
     def evaluate(self, x: Any, t: Any) -> dict[str, float]:
-        """Loss and metric of `evaluated` on rows, in evaluation mode.
+        """Loss and metric of `evaluated` on rows, in evaluation mode; the ranks share the rows.
 
         Args:
             x: inputs (n, ...).
@@ -242,16 +261,19 @@ class Trainer:
         """
         model, task = self.evaluated, self.settings.as_task
         model.eval()
-        with self.autocast:
-            parts = [
-                model(torch.as_tensor(x[i : i + EVALUATED_AT_ONCE], device=self.device))
-                for i in range(0, len(x), EVALUATED_AT_ONCE)
-            ]
+        with self.ranks.evaluating(model):
+            parts = []
+            for i in range(0, len(x), EVALUATED_AT_ONCE):
+                rows = x[i : i + EVALUATED_AT_ONCE]
+                with self.autocast:
+                    output = model(torch.as_tensor(self.ranks.share(rows), device=self.device))
+                parts.append(self.ranks.gather(output, len(rows)))
+            output, target = torch.cat(parts), torch.as_tensor(t, device=self.device)
+            output = output.to(self._weights_dtype)
+            found: float = getattr(metrics, task.metric)(output, target)
+            loss = self.criterion(output, target).item()
         model.train()
-        output, target = torch.cat(parts), torch.as_tensor(t, device=self.device)
-        output = output.to(self._weights_dtype)
-        found: float = getattr(metrics, task.metric)(output, target)
-        return {"loss": self.criterion(output, target).item(), task.metric: found}
+        return self.ranks.of_first({"loss": loss, task.metric: found})
 
     @property
     def _weights_dtype(self) -> torch.dtype:
@@ -284,7 +306,9 @@ class Trainer:
         if self._best is not None:
             self.evaluated.load_state_dict(self._best)
         found = self.evaluate(self._data.test_x, self._data.test_y)
-        save_weights(self.evaluated, self.out / "model.safetensors")
+        weights = self.ranks.whole(self.evaluated.state_dict())
+        if self.ranks.first:
+            write_tensors(weights, self.out / "model.safetensors")
         self._write({"event": "end", "step": step, **found, "seconds": round(clock.seconds, 4)})
         metric = found[self.settings.as_task.metric]
         status = "stopped early" if stopped else "finished"
@@ -301,6 +325,7 @@ class Trainer:
             "device_name": torch.cuda.get_device_name(self.device) if cuda else "CPU",
             "precision": self.settings.precision,
             "threads": torch.get_num_threads(),
+            **({"ranks": self.ranks.size} if self.ranks.size > 1 else {}),
             "flags": self.flags,
         }
 
@@ -322,7 +347,7 @@ class Trainer:
             "epoch": round(self.step_count / per_epoch, 4),
             "loss": self._finite_loss(),
             "lr": self._lr,
-            **({"gradient_norm": self._norm.item()} if clipped else {}),
+            **({"gradient_norm": whole(self._norm).item()} if clipped else {}),
             **clock.lap(),
             "memory_mb": self._memory(),
         }
@@ -353,8 +378,8 @@ class Trainer:
         return make(str(self.out / "tensorboard"), purge_step=self.step_count + 1)
 
     def _finite_loss(self) -> float:
-        """The loss of the last step; this waits for the device."""
-        loss = self._loss.item()
+        """The loss of the last step, of all ranks' rows; this waits for the device."""
+        loss = self.ranks.sum(self._loss).item() / self.ranks.size
         if not np.isfinite(loss):
             raise FloatingPointError(
                 f"Trainer: the loss is {loss} at step {self.step_count}; "
@@ -368,7 +393,7 @@ class Trainer:
         """Write a checkpoint; older ones go as `keep` says.
 
         Returns:
-            Its path.
+            Its path; the first rank writes it, and all must call.
 
         Raises:
             FloatingPointError: if the last loss is not finite: such weights are of no use.
@@ -378,23 +403,27 @@ class Trainer:
         if self._log is not None:
             self._log.sync()
         files, state = self.state()
-        return checkpoints.write(self._folder, self.step_count, files, state, self.settings.keep)
+        path = checkpoints.path_of(self._folder, self.step_count)
+        if self.ranks.first:
+            checkpoints.write(self._folder, self.step_count, files, state, self.settings.keep)
+        return path
 
     def state(self) -> tuple[dict[str, bytes], dict[str, Any]]:
         """Everything that the steps to come depend on.
 
         Returns:
-            Contents of safetensors files by name; what JSON can hold.
+            Contents of safetensors files by name, whole on the first rank; what JSON can hold.
         """
-        files = {
-            "model": serialize(self.model.state_dict()),
-            "optimizer": serialize(state.optimizer_tensors(self.optimizer)),
+        tensors = {
+            "model": self.model.state_dict(),
+            "optimizer": state.optimizer_tensors(self.optimizer),
         }
         if self.average is not None:
-            files["average"] = serialize(self.average.state_dict())
+            tensors["average"] = self.average.state_dict()
         if self._best is not None:
-            files["best"] = serialize(self._best)
-        cuda = self.device.type == "cuda"
+            tensors["best"] = self._best
+        files = {name: serialize(self.ranks.whole(held)) for name, held in tensors.items()}
+        generators = self.ranks.of_all(self._generators())
         per_epoch = steps_of_an_epoch(len(self._data.train_x), self.settings)
         epoch, position = divmod(self.step_count, per_epoch)
         return files, {
@@ -404,9 +433,17 @@ class Trainer:
             "param_groups": state.optimizer_groups(self.optimizer),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "scaler": self.scaler.state_dict() or None,
+            **generators[0],
+            **({"ranks": generators[1:]} if self.ranks.size > 1 else {}),
+            "early_stopping": self.early_stopping.state(),
+        }
+
+    def _generators(self) -> dict[str, Any]:
+        """The states of this rank's generators of random numbers."""
+        cuda = self.device.type == "cuda"
+        return {
             "generator": state.generator_state(),
             "cuda_generator": state.cuda_generator_state(self.device) if cuda else None,
-            "early_stopping": self.early_stopping.state(),
         }
 
     def load_state(self, checkpoint: checkpoints.Checkpoint) -> None:
@@ -443,21 +480,26 @@ class Trainer:
                 f"got {', '.join(lacking)} in one only"
             )
         state.load_optimizer(self.optimizer, tensors["optimizer"], saved["param_groups"])
-        self.model.load_state_dict(tensors["model"])
+        self.model.load_state_dict(spread(self.model.state_dict(), tensors["model"]))
         if self.average is not None:
-            self.average.load_state_dict(tensors["average"])
+            self.average.load_state_dict(spread(self.average.state_dict(), tensors["average"]))
         if "best" in tensors:
-            self._best = {k: v.to(self.device) for k, v in tensors["best"].items()}
+            best = {k: v.to(self.device) for k, v in tensors["best"].items()}
+            self._best = spread(self.evaluated.state_dict(), best)
         if self.schedule is not None:
             self.schedule.load_state_dict(checkpoints.like(held, saved["schedule"]))
         if saved["scaler"]:
             self.scaler.load_state_dict(saved["scaler"])
         self.early_stopping = EarlyStopping.of(saved["early_stopping"])
         self.step_count = saved["step"]
+        generators = [saved, *saved.get("ranks", [])][self.ranks.rank :]
         with self._own_random_numbers():
-            state.set_generator_state(saved["generator"])
-            if self.device.type == "cuda" and saved["cuda_generator"]:
-                state.set_cuda_generator_state(self.device, saved["cuda_generator"])
+            if not generators:  # there were fewer ranks
+                self.ranks.seed(self.settings.seed, self.step_count)
+                return
+            state.set_generator_state(generators[0]["generator"])
+            if self.device.type == "cuda" and generators[0]["cuda_generator"]:
+                state.set_cuda_generator_state(self.device, generators[0]["cuda_generator"])
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:
