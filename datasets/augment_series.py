@@ -140,7 +140,8 @@ def window_slice(x: Array, length: int, rng: np.random.Generator) -> Array:
     x, _ = _series("window_slice", x, rng, 0.0)
     length = check.size("window_slice", "length", length, 1, x.shape[1])
     start = rng.integers(0, x.shape[1] - length + 1, len(x))
-    return x[np.arange(len(x))[:, None], start[:, None] + np.arange(length)]
+    windows: Array = x[np.arange(len(x))[:, None], start[:, None] + np.arange(length)]
+    return windows
 
 
 def spline_basis(length: int, knots: int) -> Array:
