@@ -27,6 +27,7 @@
     folds      k-fold and stratified k-fold validation
     scale      scalers: min-max, robust
     impute     missing values: mean, median, most frequent, k nearest neighbours; indicators
+    search     hyperparameters by grid, at random, Bayesian
     tasks      data + loss + metric + recommended hyperparameters under one name
 
 NumPy arrays only, no framework. Gates, spirals, shapes, patterns, manifold, memory, series, text
@@ -67,6 +68,7 @@ from datasets.mix import cutmix, mixup
 from datasets.patterns import patterns
 from datasets.readers import read_cifar, read_idx
 from datasets.scale import MinMaxScaler, RobustScaler
+from datasets.search import Range, Search, Trial, bayesian_search, grid_search, random_search
 from datasets.series import Series, airline, co2, sunspots
 from datasets.sessions import Sessions, SessionSource, session_parallel
 from datasets.shapes import Scenes, shape_scenes
@@ -88,8 +90,10 @@ __all__ = [
     "Markov",
     "MinMaxScaler",
     "Pairs",
+    "Range",
     "RobustScaler",
     "Scenes",
+    "Search",
     "Series",
     "SessionSource",
     "Sessions",
@@ -98,6 +102,7 @@ __all__ = [
     "Standardizer",
     "TaggedSentences",
     "Task",
+    "Trial",
     "Vocabulary",
     "adding_problem",
     "airline",
@@ -105,6 +110,7 @@ __all__ = [
     "baselines",
     "batch_stream",
     "batches",
+    "bayesian_search",
     "blobs",
     "breast_cancer",
     "character_noise",
@@ -124,6 +130,7 @@ __all__ = [
     "forward_fill",
     "gate",
     "get",
+    "grid_search",
     "iris",
     "jitter",
     "k_fold",
@@ -145,6 +152,7 @@ __all__ = [
     "random_insertion",
     "random_noise",
     "random_rotation",
+    "random_search",
     "random_shift",
     "random_swap",
     "read_cifar",

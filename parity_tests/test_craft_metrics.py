@@ -48,7 +48,7 @@ def named(output: Array, target: Array) -> tuple[Array, Array]:
 def test_precision_recall_f1(data: str, average: str) -> None:
     output, target = SETS[data]
     if average == "binary" and data == "six":
-        tensors = map(torch.from_numpy, (output, target))
+        tensors = torch.from_numpy(output), torch.from_numpy(target)
         with pytest.raises(ValueError, match=r"^f1: expected .*two classes"):
             metrics.f1(output, target, average)
         with pytest.raises(ValueError, match=r"^expected .*two classes, got 'binary' of 6"):

@@ -8,6 +8,7 @@ from torch_ref.training.checkpoint import load_weights as load_weights
 from torch_ref.training.checkpoint import read_weights as read_weights
 from torch_ref.training.checkpoint import save_weights as save_weights
 from torch_ref.training.device import resolve_device as resolve_device
+from torch_ref.training.early_stopping import EarlyStopping as EarlyStopping
 from torch_ref.training.loop import Record as Record
 from torch_ref.training.loop import evaluate as evaluate
 from torch_ref.training.loop import train as train
