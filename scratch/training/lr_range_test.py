@@ -112,6 +112,8 @@ def lr_range_test(
     check.option(name, "mode", mode, MODES)
     smoothing = check.number(name, "smoothing", smoothing, 0, 1, open_high=True)
     diverge = check.number(name, "diverge", diverge, 1, open_low=True)
+    if not isinstance(model, Module):
+        check.refuse(name, "model to be a Module", check.describe(model), TypeError)
     trial, stepper = copy.deepcopy((model, optimizer))
     records = train(trial, stepper, loss, x, t, batches)
     found = RangeTest(mode)
