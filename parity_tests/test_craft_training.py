@@ -234,11 +234,14 @@ def test_suggestion_by_hand() -> None:
     for package in (scratch, torch_ref):
         made = package.training.lr_range_test.__globals__["RangeTest"]
         rates = [1.0, 10.0, 100.0, 1000.0, 1e4]
-        # slopes along log r: -1, -1.05, -0.6, ...; along r: -1/9, nearly -0.102, ...
-        falls = [5.0, 4.0, 2.9, 2.8, 6.0]
+        falls = [5.0, 4.0, 2.9, 2.8, 6.0]  # by 1, 1.1, 0.1 along log r; by 1/9, 1.1/90 along r
         found = made("exponential", rates, [], falls)
         assert found.suggestion == 10.0 and found.lowest == 1000.0
         assert made("linear", rates, [], falls).suggestion == 1.0
+        wide = [9.0, 5.0, 4.8, 4.0, 3.9, 3.8, 3.1]  # over two steps each, but for the first
+        rates = [10.0**i for i in range(7)]
+        assert made("exponential", rates, [], wide, window=2).suggestion == 1e2
+        assert made("exponential", rates[:3], [], wide[:3], window=2).suggestion is None
         assert made("linear", rates[:2], [], [1.0, 2.0]).suggestion is None
         assert made("linear").suggestion is None and made("linear").lowest is None
 

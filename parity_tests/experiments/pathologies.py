@@ -553,14 +553,15 @@ def _draw_curves(path: Path, curves: dict[str, list[Curve]]) -> None:
                 (c.held, CLASSES[1], "validation"),
             ):
                 shown = np.where(np.abs(values) < 1e60, values, np.nan)  # beyond, no axis
-                ax.plot(shown[:, 0], color=color, lw=1.5, label=label)
-                ax.plot(shown[:, 1], "o", mfc="none", mec=color, ms=4, markevery=5)
+                at = EVERY * np.arange(len(shown))
+                ax.plot(at, shown[:, 0], color=color, lw=1.5, label=label)
+                ax.plot(at, shown[:, 1], "o", mfc="none", mec=color, ms=4, markevery=5)
             if c.ours.call == "diverging":
                 ax.set_yscale("log")
             else:
                 ax.set_ylim(0, 1.15 * max(2.4, float(np.nanmax(c.held))))
             ax.set_title(f"{name}: {c.ours.call}")
-            ax.set_xlabel(f"{EVERY} steps")
+            ax.set_xlabel("step")
         axes[0, 0].plot([], [], "o", mfc="none", mec="0.2", ms=4, label="the same in torch")
         axes[0, 0].legend(fontsize=8)
         for ax in axes[:, 0]:

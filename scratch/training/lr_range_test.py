@@ -7,8 +7,9 @@ exponential  r_i = low (high / low)^(i / (steps - 1))
 linear       r_i = low + (high - low) i / (steps - 1)
 smoothed     m_i = b m_i-1 + (1 - b) loss_i      s_i = m_i / (1 - b^(i + 1))
 stops        at a loss that is not finite, or at s_i > diverge * min s (losses being 0 or more)
-suggestion   the rate at which s falls fastest along log r (exponential) or r (linear), before its
-             lowest point
+suggestion   the rate in the middle of the w steps over which s falls fastest along log r
+             (exponential) or r (linear), before its lowest point; w = 1 / (1 - b), and the first
+             w - 1 steps are left out, for there s is as noisy as the losses
 
 A copy of model and optimizer is trained, which at the end is forgotten: neither changes.
 
@@ -18,6 +19,7 @@ practice.
 """
 
 import copy
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -41,6 +43,7 @@ class RangeTest:
         rates: of each step.
         losses: of each step's batch, before the step.
         smoothed: s, of each step.
+        window: w.
         diverged: whether the run was stopped; the loss that was not finite is left out.
     """
 
@@ -48,23 +51,29 @@ class RangeTest:
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     smoothed: list[float] = field(default_factory=list)
+    window: int = 1
     diverged: bool = False
 
     @property
     def lowest(self) -> float | None:
         """The rate at the lowest smoothed loss; None where there is no loss."""
-        return self.rates[int(np.argmin(self.smoothed))] if self.rates else None
+        return self.rates[self.smoothed.index(min(self.smoothed))] if self.rates else None
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the smoothed loss falls fastest; None where it never falls."""
-        end = int(np.argmin(self.smoothed)) + 1 if self.rates else 0
-        if end < 2:
+        """The rate where the smoothed loss falls fastest; None where it falls over no window."""
+        if not self.rates:
             return None
-        at = np.array(self.rates[:end])
-        at = np.log(at) if self.mode == "exponential" else at
-        slope = np.gradient(np.array(self.smoothed[:end]), at)
-        return self.rates[int(np.argmin(slope))] if slope.min() < 0 else None
+        end = self.smoothed.index(min(self.smoothed))
+        falls = {}
+        for i in range(self.window - 1, end - self.window + 1):
+            a, b = self.rates[i], self.rates[i + self.window]
+            along = math.log(b / a) if self.mode == "exponential" else b - a
+            falls[i] = (self.smoothed[i + self.window] - self.smoothed[i]) / along
+        steepest = min(falls, key=falls.__getitem__, default=None)
+        if steepest is None or falls[steepest] >= 0:
+            return None
+        return self.rates[steepest + self.window // 2]
 
 
 def lr_range_test(
@@ -116,7 +125,7 @@ def lr_range_test(
         check.refuse(name, "model to be a Module", check.describe(model), TypeError)
     trial, stepper = copy.deepcopy((model, optimizer))
     records = train(trial, stepper, loss, x, t, batches)
-    found = RangeTest(mode)
+    found = RangeTest(mode, window=round(1 / (1 - smoothing)))
     mean = 0.0
     for i in range(steps):
         share = i / (steps - 1)

@@ -7,8 +7,9 @@ exponential  r_i = low (high / low)^(i / (steps - 1))
 linear       r_i = low + (high - low) i / (steps - 1)
 smoothed     m_i = b m_i-1 + (1 - b) loss_i      s_i = m_i / (1 - b^(i + 1))
 stops        at a loss that is not finite, or at s_i > diverge * min s (losses being 0 or more)
-suggestion   the rate at which s falls fastest along log r (exponential) or r (linear), before its
-             lowest point
+suggestion   the rate in the middle of the w steps over which s falls fastest along log r
+             (exponential) or r (linear), before its lowest point; w = 1 / (1 - b), and the first
+             w - 1 steps are left out, for there s is as noisy as the losses
 
 A copy of model and optimizer is trained, which at the end is forgotten: neither changes, nor
 do torch's generators, from which dropout draws.
@@ -40,6 +41,7 @@ class RangeTest:
         rates: of each step.
         losses: of each step's batch, before the step.
         smoothed: s, of each step.
+        window: w.
         diverged: whether the run was stopped; the loss that was not finite is left out.
     """
 
@@ -47,6 +49,7 @@ class RangeTest:
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     smoothed: list[float] = field(default_factory=list)
+    window: int = 1
     diverged: bool = False
 
     @property
@@ -56,15 +59,19 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the smoothed loss falls fastest; None where it never falls."""
-        end = self.smoothed.index(min(self.smoothed)) + 1 if self.rates else 0
-        if end < 2:
+        """The rate where the smoothed loss falls fastest; None where it falls over no window."""
+        if not self.rates:
             return None
-        at = torch.tensor(self.rates[:end], dtype=torch.float64)
-        at = at.log() if self.mode == "exponential" else at
-        smoothed = torch.tensor(self.smoothed[:end], dtype=torch.float64)
-        (slope,) = torch.gradient(smoothed, spacing=(at,))
-        return self.rates[int(slope.argmin())] if slope.min() < 0 else None
+        end = self.smoothed.index(min(self.smoothed))
+        falls = {}
+        for i in range(self.window - 1, end - self.window + 1):
+            a, b = self.rates[i], self.rates[i + self.window]
+            along = math.log(b / a) if self.mode == "exponential" else b - a
+            falls[i] = (self.smoothed[i + self.window] - self.smoothed[i]) / along
+        steepest = min(falls, key=falls.__getitem__, default=None)
+        if steepest is None or falls[steepest] >= 0:
+            return None
+        return self.rates[steepest + self.window // 2]
 
 
 def lr_range_test(
@@ -112,7 +119,7 @@ def lr_range_test(
             f"and smoothing in [0, 1) < diverge, got {low}, {high}, {steps}, {mode!r}, "
             f"{smoothing} and {diverge}"
         )
-    found = RangeTest(mode)
+    found = RangeTest(mode, window=round(1 / (1 - smoothing)))
     mean = 0.0
     with trial(model, optimizer, device=device) as (copied, stepper):
         records = train(copied, stepper, loss, x, t, batches, device=device)
