@@ -191,7 +191,7 @@ def _claim_twins(outcome: Outcome, runs: Runs, budget: int, steps: int, seed: in
         ours, theirs = done[0].search, SEARCHES[name](objective, budget, seed)
         both = list(zip(ours.trials, theirs.trials, strict=True))
         values = np.array([(a.value, b.value) for a, b in both])
-        calm = values[np.isfinite(values).all(1) & (values < 10).all(1)]
+        calm = values[(values < 2).all(1)]  # of those that learn; others are thrown about
         same = all(
             math.isclose(a.parameters[key], b.parameters[key], rel_tol=1e-6)
             for a, b in both
@@ -201,7 +201,7 @@ def _claim_twins(outcome: Outcome, runs: Runs, budget: int, steps: int, seed: in
     outcome.claim(
         "by either package's training the searches draw the same, and find the same best",
         "; ".join(
-            f"{name}: losses {drift:.0e} apart in the {n} that stay below 10"
+            f"{name}: losses {drift:.0e} apart in the {n} that learn"
             for name, _, drift, n in measured
         ),
         all(same and drift < 1e-6 for _, same, drift, _ in measured),
