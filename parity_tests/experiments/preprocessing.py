@@ -196,6 +196,15 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         f"{max(r.drift for r in runs):.0e} apart at most",
         max(r.drift for r in runs) < 1e-9,
     )
+    outcome.numbers["twins apart on columns as they were measured"] = {
+        optimizer: max(
+            r.drift
+            for key, done in by_scale.items()
+            if key[1:] == (optimizer, "as measured")
+            for r in done
+        )
+        for optimizer in OPTIMIZERS
+    }
     _claim_scales(outcome, by_scale)
     _claim_fills(outcome, by_fill)
     paths = [out / f"preprocessing_{name}.png" for name in ("scales", "missing")]
