@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.integrate import cumulative_trapezoid
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import affine_transform
 from sklearn import impute, model_selection, preprocessing
@@ -313,6 +314,12 @@ def test_time_never_runs_back() -> None:
     np.testing.assert_allclose(y[:, -1], 39, rtol=1e-14)
     assert np.abs(y - time).max() > 5
     np.testing.assert_allclose(datasets.time_warp(SERIES, rng(), std=0.0), SERIES, atol=1e-12)
+    values = rng(4).standard_normal((200, 6))
+    curve = CubicSpline(np.arange(6), values.T, bc_type="natural")(np.linspace(0, 5, 40)).T
+    speed = np.exp(0.2 * curve)
+    travelled = cumulative_trapezoid(speed, initial=0)
+    expected = 39 * travelled / travelled[:, -1:]
+    np.testing.assert_allclose(datasets.time_warp(time, rng(4)), expected, atol=1e-12)
     x = np.sin(time / 3)
     positions = datasets.time_warp(time, rng(4))
     expected = np.array([np.interp(p, time[0], s) for p, s in zip(positions, x, strict=True)])

@@ -16,8 +16,9 @@ from parity_tests.harness.draw import Array
 from scratch.training import metrics
 
 RNG = np.random.default_rng(8)
-SIX = RNG.standard_normal((60, 6)), RNG.integers(0, 5, 60)  # class 5 is named, and never there
-SIX[0][:, 4] = -9.0  # class 4 is there, and never named
+SIX = RNG.standard_normal((60, 6)), RNG.integers(0, 4, 60)  # class 4 is named, and never there
+SIX[0][:, 3] = -9.0  # class 3 is there, and never named
+SIX[0][:, 5] = -9.0  # class 5 is neither
 TWO = RNG.standard_normal((40, 2)), RNG.integers(0, 2, 40)
 ONE = RNG.standard_normal((40, 1)), RNG.integers(0, 2, (40, 1)).astype(float)
 BARE = ONE[0][:, 0].astype(np.float32), ONE[1][:, 0].astype(np.float32)
@@ -127,7 +128,7 @@ def test_no_rows() -> None:
 @pytest.mark.parametrize(
     ("name", "output", "target", "args"),
     [
-        ("confusion_matrix", SIX[0], SIX[1] + 2, ()),
+        ("confusion_matrix", SIX[0], SIX[1] + 3, ()),
         ("confusion_matrix", ONE[0], ONE[1] + 1, ()),
         ("precision", SIX[0], SIX[1], ("mean",)),
         ("precision", SIX[0], SIX[1][:-1], ()),
@@ -137,7 +138,7 @@ def test_no_rows() -> None:
         ("roc_auc", *SIX, ()),
         ("roc_auc", *TWO, ("micro",)),
         ("roc_auc", TWO[0] * np.nan, TWO[1], ()),
-        ("perplexity", SIX[0], SIX[1] + 2, ()),
+        ("perplexity", SIX[0], SIX[1] + 3, ()),
         ("perplexity", SIX[0], SIX[1].astype(float), ()),
         ("perplexity", SIX[0][:, 0], SIX[1], ()),
     ],

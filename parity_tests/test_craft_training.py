@@ -92,20 +92,13 @@ class Held(nn.Module):
 
 
 def both_stops(**options: Any) -> Iterator[tuple[Any, Any, Callable[[float], None]]]:
-    """A stop and its module, and what sets the weight, in each package."""
+    """A stop and its module, and what sets the weight in place, in each package."""
     ours = Held()
-    yield (
-        scratch.training.EarlyStopping(**options),
-        ours,
-        lambda v: setattr(ours.w, "data", np.array([float(v)])),
-    )
+    yield scratch.training.EarlyStopping(**options), ours, ours.w.data.fill
     theirs = torch.nn.Module()
     theirs.w = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
-    yield (
-        torch_ref.training.EarlyStopping(**options),
-        theirs,
-        lambda v: setattr(theirs.w, "data", torch.tensor([float(v)], dtype=torch.float64)),
-    )
+    fill: Any = theirs.w.data.fill_
+    yield torch_ref.training.EarlyStopping(**options), theirs, fill
 
 
 @pytest.mark.parametrize(
@@ -301,6 +294,30 @@ def test_statistics_of_both(training: bool) -> None:
         assert 0.4 < activations[0]["5"].zeros < 0.8 and gradients[0]["2"].zeros > 0.5
 
 
+def test_torchs_generator_stays_where_it_is() -> None:
+    """Though torch's own dropout draws from it."""
+    model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 3))
+    optimizer = torch.optim.SGD(model.parameters())
+    x, t = torch.from_numpy(X).float(), torch.from_numpy(T)
+    calls: list[Callable[[], Any]] = [
+        lambda: torch_ref.training.activation_statistics(model, x),
+        lambda: torch_ref.training.gradient_statistics(model, "cross_entropy", x, t),
+        lambda: torch_ref.training.nan_origin(model, "cross_entropy", x, t),
+        lambda: torch_ref.training.overfit_one_batch(
+            model, optimizer, "cross_entropy", x, t, steps=2
+        ),
+        lambda: torch_ref.training.lr_range_test(
+            model, optimizer, "cross_entropy", x, t, [torch.arange(9)] * 3, steps=3
+        ),
+    ]
+    for call in calls:
+        torch.manual_seed(7)
+        call()
+        after = torch.rand(3)
+        torch.manual_seed(7)
+        assert torch.equal(torch.rand(3), after)
+
+
 def test_a_module_that_runs_twice_counts_as_one() -> None:
     def make(lib: Any) -> Any:
         layer = lib.Linear(6, 6)
@@ -325,6 +342,12 @@ def test_dead_units_are_dead_for_every_row() -> None:
     assert ours[hidden].tolist()[1:3] == [True, False]
     assert not scratch.training.dead_units(pair.ours, X[X[:, 0].argmax()][None])[hidden][2]
     assert scratch.training.dead_units(pair.ours, X[X[:, 0].argmin()][None])[hidden][2]
+
+
+def test_dropout_kills_no_unit() -> None:
+    ours = scratch.training.dead_units(nn.Dropout(1.0), X + 9)[""]
+    theirs = torch_ref.training.dead_units(torch.nn.Dropout(1.0), torch.from_numpy(X + 9))[""]
+    assert not ours.any() and not theirs.any()
 
 
 def test_dead_channels_and_units_of_sequences() -> None:
@@ -522,6 +545,44 @@ def test_origin_with_integer_inputs() -> None:
     ours: Any = scratch.training.nan_origin(pair.ours, "cross_entropy", ids, T)
     theirs = torch_ref.training.nan_origin(pair.theirs, "cross_entropy", ids, T)
     assert ours == theirs == ("backward", "2")
+
+
+class Within(nn.Module):
+    """y = sqrt(0 f(x)), the root no module: 0, and its gradient 0 / 0."""
+
+    def __init__(self, f: Any) -> None:
+        self.f = f
+
+    def forward(self, x: Array) -> Any:
+        z, back = self.f(x)
+        y = np.sqrt(0 * np.abs(z))
+        return y, lambda dy: back(dy / (2 * y) * 0)
+
+
+class TorchWithin(torch.nn.Module):
+    """The same in torch."""
+
+    def __init__(self, f: torch.nn.Module) -> None:
+        super().__init__()
+        self.f = f
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """y = sqrt(0 |f(x)|)."""
+        y: torch.Tensor = (0 * self.f(x).abs()).sqrt()
+        return y
+
+
+def test_origin_in_what_is_no_module() -> None:
+    """The module that computes it is named, and not the one whose output gradient it spoils."""
+
+    def make(lib: Any) -> Any:
+        wrap = Within if lib is nn else TorchWithin
+        return lib.Sequential(wrap(lib.Linear(6, 4)), lib.Linear(4, 3))
+
+    pair = built(make, 0)
+    ours: Any = scratch.training.nan_origin(pair.ours, "cross_entropy", X, T)
+    assert ours == torch_ref.training.nan_origin(pair.theirs, "cross_entropy", X, T)
+    assert ours == ("backward", "0")
 
 
 def test_running_statistics_are_no_origin() -> None:

@@ -255,8 +255,10 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     _claims(outcome, pictures, text, series, small)
     paths = [out / f"augmentation_{name}.png" for name in ("results", "examples")]
     _draw_results(paths[0], pictures, text, series)
-    _draw_examples(paths[1], seed)
-    outcome.figures += paths
+    outcome.figures.append(paths[0])
+    if not small:
+        _draw_examples(paths[1], seed)
+        outcome.figures.append(paths[1])
     return outcome
 
 
@@ -277,7 +279,7 @@ def _claims(outcome: Outcome, pictures: Runs, text: Runs, series: Runs, small: b
     for name, table in tables.items():
         outcome.numbers[name] = {kind: v.tolist() for kind, v in table.items()}
         cells = ", ".join(
-            f"{kind} {v.mean():.3f} ({_better(v, table['none'], 'error' in name)} of {len(v)})"
+            f"{kind} {v.mean():.3f} ({_better(v, table['none'], 'sunspots' in name)} of {len(v)})"
             for kind, v in table.items()
         )
         lines.append(f"{name}: {cells}")
@@ -286,8 +288,8 @@ def _claims(outcome: Outcome, pictures: Runs, text: Runs, series: Runs, small: b
     elsewhere = tables["digits, accuracy moved and turned"]
     cost, gain = (t["moved"] - t["none"] for t in (scanned, elsewhere))
     outcome.claim(
-        "moving digits pays where test digits are moved and turned, in every start, and costs where "
-        "all are in the middle, in the mean: a dense network learns each place anew",
+        "moving digits pays where test digits are moved and turned, in every start, and costs "
+        "where all are in the middle, in the mean: a dense network learns each place anew",
         f"{100 * gain.min():+.1f} to {100 * gain.max():+.1f} points there, "
         f"{100 * cost.mean():+.1f} in the middle",
         bool(gain.min() > 0 and cost.mean() < 0),

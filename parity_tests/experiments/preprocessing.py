@@ -208,9 +208,11 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     _claim_scales(outcome, by_scale)
     _claim_fills(outcome, by_fill)
     paths = [out / f"preprocessing_{name}.png" for name in ("scales", "missing")]
-    _draw_scales(paths[0], by_scale, sets)
     _draw_fills(paths[1], by_fill, sets, shares)
-    outcome.figures += paths
+    outcome.figures.append(paths[1])
+    if not small:
+        _draw_scales(paths[0], by_scale, sets)
+        outcome.figures.append(paths[0])
     return outcome
 
 

@@ -173,7 +173,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         What each found, with the claims about it.
     """
     outcome = Outcome("search")
-    starts, steps, budget = (1, 15, BUDGET // 2) if small else (10, 100, BUDGET)
+    starts, steps, budget = (1, 25, BUDGET // 2) if small else (10, 100, BUDGET)
     seeds = range(seed, seed + starts)
     runs = {name: [searched(name, budget, steps, s) for s in seeds] for name in SEARCHES}
     _claim_twins(outcome, runs, budget, steps, seed)
@@ -191,7 +191,7 @@ def _claim_twins(outcome: Outcome, runs: Runs, budget: int, steps: int, seed: in
         ours, theirs = done[0].search, SEARCHES[name](objective, budget, seed)
         both = list(zip(ours.trials, theirs.trials, strict=True))
         values = np.array([(a.value, b.value) for a, b in both])
-        calm = values[(values < 2).all(1)]  # of those that learn; others are thrown about
+        calm = values[(values < math.log(10)).all(1)]  # others are thrown about
         same = all(
             math.isclose(a.parameters[key], b.parameters[key], rel_tol=1e-6)
             for a, b in both
@@ -201,10 +201,10 @@ def _claim_twins(outcome: Outcome, runs: Runs, budget: int, steps: int, seed: in
     outcome.claim(
         "by either package's training the searches draw the same, and find the same best",
         "; ".join(
-            f"{name}: losses {drift:.0e} apart in the {n} that learn"
+            f"{name}: losses {drift:.0e} apart in the {n} that do better than a guess"
             for name, _, drift, n in measured
         ),
-        all(same and drift < 1e-6 for _, same, drift, _ in measured),
+        all(same and n > 2 and drift < 1e-6 for _, same, drift, n in measured),
     )
 
 
