@@ -343,36 +343,34 @@ def _draw_results(path: Path, pictures: Runs, text: Runs, series: Runs) -> None:
 
 
 def _draw_examples(path: Path, seed: int) -> None:
-    x = digit_images().x[4:5].astype(np.float64)
-    others = digit_images().x[:7].astype(np.float64)
-    t = np.eye(7)
+    """Of seven digits the one that is changed most; all series on one axis."""
+    x, t = digit_images().x[:7].astype(np.float64), np.eye(7)
     rng = np.random.default_rng(seed)
     y = np.sqrt(sunspots().values[:60].astype(np.float64))
+    y = (y - y.mean()) / y.std()
     words = sentences()[0][0][:12]
-    with figure(path, 3, 9, (15, 7.2)) as (fig, axes):
+    with figure(path, 3, 9, (15, 6), height_ratios=(1, 1.1, 0.6)) as (fig, axes):
         for ax, (kind, change) in zip(axes[0], PICTURES.items(), strict=True):
-            shown = (
-                change(others, t, rng)[0][4]
-                if kind in ("mixup", "cutmix")
-                else (change(x, t[:1], rng)[0][0])
-            )
-            ax.imshow(shown[0], cmap="gray_r", vmin=0, vmax=1)
+            shown = change(x, t, rng)[0]
+            most = int(np.abs(shown - x).sum((1, 2, 3)).argmax()) if kind != "none" else 4
+            ax.imshow(shown[most, 0], cmap="gray_r", vmin=0, vmax=1)
             ax.set_title(kind, fontsize=9)
             ax.set(xticks=[], yticks=[])
             ax.grid(False)
+        grid = axes[0, 0].get_gridspec()
         for ax in axes[1:].flat:
             ax.remove()
-        grid = axes[0, 0].get_gridspec()
-        for k, (name, warp) in enumerate(SERIES.items()):
-            ax = fig.add_subplot(grid[1, k : k + 1] if k < 4 else grid[1, 4:5])
-            ax.plot(y, color="0.7", lw=1)
+        row = grid[1, :].subgridspec(1, len(SERIES))
+        for place, (name, warp) in zip(row, SERIES.items(), strict=True):
+            ax = fig.add_subplot(place)
+            ax.plot(y, color="0.6", lw=1)
             ax.plot(warp(y[None], rng)[0], color=CLASSES[1], lw=1.1)
             ax.set_title(name, fontsize=9)
-            ax.set(xticks=[], yticks=[])
+            ax.set(xticks=[], yticks=[], ylim=(1.5 * y.min(), 1.5 * y.max()))
         ax = fig.add_subplot(grid[2, :])
         ax.axis("off")
         written = [
             f"{kind:14} {' '.join(change(list(words), rng))}" for kind, change in SENTENCES.items()
         ]
-        ax.text(0, 0.95, "\n".join(written), family="monospace", fontsize=9, va="top")
-        fig.suptitle("A digit, sunspots and a sentence, changed at random", fontsize=13)
+        ax.text(0, 1, "\n".join(written), family="monospace", fontsize=9, va="top")
+        fig.suptitle("Digits, sunspots and a sentence, changed at random", fontsize=13)
