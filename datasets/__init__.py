@@ -20,7 +20,15 @@
     masking    words hidden, for a model that learns to guess them
     memory     sequences that ask for it: adding problem, copy memory
     augment    pictures changed at random, a batch at a time: crop, shift, flip
+    augment_pixels  the same: rotation, brightness and contrast, noise, erasing
+    mix        two pictures and their targets made one: mixup, cutmix
+    augment_text    deletion, swap, synonyms, typing errors
+    augment_series  jitter, scaling, warps of magnitude and time, windows
     split      parting, standardising, batching; explicit orders, so that two runs share batches
+    folds      k-fold and stratified k-fold validation
+    scale      scalers: min-max, robust
+    impute     missing values: mean, median, most frequent, k nearest neighbours; indicators
+    search     hyperparameters by grid, at random, Bayesian
     tasks      data + loss + metric + recommended hyperparameters under one name
     settings   of a training run: the recipe and what is given in its place, one list of options
     checkpoints, log   what a run of either package leaves in its folder
@@ -31,15 +39,40 @@ pooch, when it is called.
 """
 
 from datasets.augment import random_crop, random_flip, random_shift
+from datasets.augment_pixels import (
+    random_brightness_contrast,
+    random_erasing,
+    random_noise,
+    random_rotation,
+)
+from datasets.augment_series import jitter, magnitude_warp, scaling, time_warp, window_slice
+from datasets.augment_text import (
+    character_noise,
+    random_deletion,
+    random_insertion,
+    random_swap,
+    synonym_replacement,
+)
 from datasets.docstrings import Docstring, library_docstrings
+from datasets.folds import k_fold, stratified_k_fold
 from datasets.forecast import Forecasting, baselines, forecasting, windows
 from datasets.images import cifar10, digit_images, fashion_mnist, mnist, photograph
+from datasets.impute import (
+    KNNImputer,
+    SimpleImputer,
+    backward_fill,
+    forward_fill,
+    missing_indicator,
+)
 from datasets.manifold import manifold
 from datasets.markov import Markov
 from datasets.masking import masked_words
 from datasets.memory import adding_problem, copy_memory, copy_memory_baseline
+from datasets.mix import cutmix, mixup
 from datasets.patterns import patterns
 from datasets.readers import read_cifar, read_idx
+from datasets.scale import MinMaxScaler, RobustScaler
+from datasets.search import Range, Search, Trial, bayesian_search, grid_search, random_search
 from datasets.series import Series, airline, co2, sunspots
 from datasets.sessions import Sessions, SessionSource, session_parallel
 from datasets.shapes import Scenes, shape_scenes
@@ -57,30 +90,41 @@ __all__ = [
     "Dataset",
     "Docstring",
     "Forecasting",
+    "KNNImputer",
     "Lexicon",
     "Markov",
+    "MinMaxScaler",
     "Pairs",
+    "Range",
+    "RobustScaler",
     "Scenes",
+    "Search",
     "Series",
     "SessionSource",
     "Sessions",
+    "SimpleImputer",
     "Split",
     "Standardizer",
     "TaggedSentences",
     "Task",
+    "Trial",
     "Vocabulary",
     "adding_problem",
     "airline",
+    "backward_fill",
     "baselines",
     "batch_stream",
     "batches",
+    "bayesian_search",
     "blobs",
     "breast_cancer",
+    "character_noise",
     "cifar10",
     "circles",
     "co2",
     "copy_memory",
     "copy_memory_baseline",
+    "cutmix",
     "dates",
     "diabetes",
     "digit_images",
@@ -88,31 +132,51 @@ __all__ = [
     "epoch_order",
     "fashion_mnist",
     "forecasting",
+    "forward_fill",
     "gate",
     "get",
+    "grid_search",
     "iris",
+    "jitter",
+    "k_fold",
     "library_docstrings",
+    "magnitude_warp",
     "manifold",
     "masked_words",
+    "missing_indicator",
+    "mixup",
     "mnist",
     "moons",
     "patterns",
     "photograph",
     "python_reference",
+    "random_brightness_contrast",
     "random_crop",
+    "random_deletion",
+    "random_erasing",
     "random_flip",
+    "random_insertion",
+    "random_noise",
+    "random_rotation",
+    "random_search",
     "random_shift",
+    "random_swap",
     "read_cifar",
     "read_idx",
     "reversal",
+    "scaling",
     "session_parallel",
     "shape_scenes",
     "spirals",
+    "stratified_k_fold",
     "sunspots",
+    "synonym_replacement",
     "tagged_sentences",
     "tagging_arrays",
+    "time_warp",
     "tiny_shakespeare",
     "train_test_split",
+    "window_slice",
     "windows",
     "wine",
     "xor",

@@ -53,7 +53,7 @@ def random_crop(
     h = check.size(name, "height of the window", heights[0], 1, tall)
     w = check.size(name, "width of the window", heights[1], 1, wide)
     padded = np.empty((n, channels, tall, wide), x.dtype)
-    padded[...] = _fill(name, fill, channels)
+    padded[...] = fill_of(name, fill, channels)
     padded[:, :, padding : tall - padding, padding : wide - padding] = x
     windows = np.lib.stride_tricks.sliding_window_view(padded, (h, w), axis=(2, 3))
     top, left = rng.integers(0, [[tall - h + 1], [wide - w + 1]], (2, n))
@@ -78,7 +78,7 @@ def random_shift(x: Array, pixels: int, rng: np.random.Generator, *, fill: Fill 
     """
     x = _pictures("random_shift", x, rng)
     pixels = check.size("random_shift", "pixels", pixels)
-    fill = _fill("random_shift", fill, x.shape[1])
+    fill = fill_of("random_shift", fill, x.shape[1])
     return random_crop(x, (x.shape[2], x.shape[3]), rng, padding=pixels, fill=fill)
 
 
@@ -109,12 +109,11 @@ def _pictures(function: str, x: Array, rng: np.random.Generator) -> Array:
         check.refuse(function, expected, check.describe(x), TypeError)
     if x.ndim != 4 or 0 in x.shape[1:]:
         check.refuse(function, "x of shape (n, channels, height, width)", x.shape)
-    if not isinstance(rng, np.random.Generator):
-        check.refuse(function, "rng to be a numpy.random.Generator", check.describe(rng), TypeError)
+    check.generator(function, rng)
     return x
 
 
-def _fill(function: str, fill: Fill, channels: int) -> Array:
+def fill_of(function: str, fill: Fill, channels: int) -> Array:
     """As an array that fits (n, C, H, W)."""
     if not isinstance(fill, np.ndarray):
         return np.asarray(check.number(function, "fill", fill, -np.inf))

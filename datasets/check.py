@@ -76,6 +76,31 @@ def matrix(function: str, name: str, value: object) -> Array:
     return value
 
 
+def columns(function: str, name: str, value: object, fitted: Array) -> Array:
+    """`value` if `matrix` takes it and its columns are those of what was `fitted` to (F, ...)."""
+    x = matrix(function, name, value)
+    if x.ndim != fitted.ndim + 1 or x.shape[1] != len(fitted):
+        more = ", height, width" if fitted.ndim == 3 else ""
+        refuse(function, f"{name} of shape (n, {len(fitted)}{more})", x.shape)
+    return x
+
+
+def floating(function: str, name: str, value: object, ndims: tuple[int, ...], form: str) -> Array:
+    """`value` if it is float32 or float64, of so many dimensions, none but the first empty."""
+    if not isinstance(value, np.ndarray) or value.dtype not in (np.float32, np.float64):
+        refuse(function, f"{name} to be a float32 or float64 array", describe(value), TypeError)
+    if value.ndim not in ndims or 0 in value.shape[1:]:
+        refuse(function, f"{name} of shape {form}", value.shape)
+    return value
+
+
+def generator(function: str, value: object) -> np.random.Generator:
+    """`value` if random numbers can be drawn from it."""
+    if not isinstance(value, np.random.Generator):
+        refuse(function, "rng to be a numpy.random.Generator", describe(value), TypeError)
+    return value
+
+
 def ids(function: str, name: str, value: object, size: int | None = None, least: int = 0) -> Array:
     """`value` if it is a row of integers, `least` or more, each below `size` if that is given."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":

@@ -108,20 +108,13 @@ class Standardizer:
 
     def __call__(self, x: Array) -> Array:
         """x standardised, of the shape that was fitted, in its own dtype."""
-        x = self._columns("Standardizer", "x", x)
+        x = check.columns("Standardizer", "x", x, self.mean)
         return ((x - self.mean) / self.std).astype(x.dtype, copy=False)
 
     def inverse(self, z: Array) -> Array:
         """The x of which `z` is the standardised form, in z's dtype."""
-        z = self._columns("Standardizer.inverse", "z", z)
+        z = check.columns("Standardizer.inverse", "z", z, self.mean)
         return (z * self.std + self.mean).astype(z.dtype, copy=False)
-
-    def _columns(self, function: str, name: str, x: Array) -> Array:
-        x = check.matrix(function, name, x)
-        if x.ndim != self.mean.ndim + 1 or x.shape[1] != len(self.mean):
-            more = ", height, width" if self.mean.ndim == 3 else ""
-            check.refuse(function, f"{name} of shape (n, {len(self.mean)}{more})", x.shape)
-        return x
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Array:

@@ -22,7 +22,7 @@ from scratch.check import describe, option
 from scratch.gradcheck import gradcheck
 from scratch.nn import functional
 from scratch.random import Generator
-from scratch.training import load_weights, read_weights, save_weights
+from scratch.training import EarlyStopping, load_weights, read_weights, save_weights
 
 OPS = [entry for entry in ENTRIES if isinstance(entry, Op) and hasattr(functional, entry.name)]
 # Identity stands in for any module: it hands on whatever it is given.
@@ -78,6 +78,20 @@ def measured(name: str) -> Refusal:
     return Refusal(f"{name}: integers", partial(metric, np.arange(3), np.arange(3)), name)
 
 
+# Of what is no module; test_craft_training has more.
+DIAGNOSES: dict[str, tuple[Any, ...]] = {
+    "activation_statistics": ([1.0], X),
+    "gradient_statistics": ([1.0], "mse_loss", X, Y),
+    "dead_units": ([1.0], X),
+    "gradient_norms": ([1.0],),
+    "update_ratios": ([1.0], {}),
+    "nan_origin": ([1.0], "mse_loss", X, Y),
+    "overfit_one_batch": ([1.0], None, "mse_loss", X, Y),
+    "lr_range_test": ([1.0], None, "mse_loss", X, Y, []),
+    "diagnose_curves": ("losses", "losses"),
+    "diagnose_gradients": ([1.0, 2.0],),
+}
+
 ELSEWHERE = [
     *(initialise(name) for name in sorted(public(scratch.nn.init)) if name.endswith("_")),
     Refusal("a gain", lambda: scratch.nn.init.calculate_gain("gelu"), "calculate_gain"),
@@ -100,6 +114,11 @@ ELSEWHERE = [
         "autocast",
         lambda: scratch.training.Trainer(resolve("xor", {"precision": "bf16"}), "run"),
         "Trainer",
+    ),
+    Refusal("EarlyStopping", lambda: EarlyStopping(patience=0), "EarlyStopping"),
+    *(
+        Refusal(f"{name}: no module", partial(getattr(scratch.training, name), *arguments), name)
+        for name, arguments in DIAGNOSES.items()
     ),
     Refusal("float32", lambda: gradcheck(functional.relu, np.ones(2, np.float32)), "gradcheck"),
 ]

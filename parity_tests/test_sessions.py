@@ -75,8 +75,8 @@ def test_lengths_and_entrance_are_as_announced() -> None:
 def test_nothing_of_order_one_comes_near_the_best() -> None:
     first, now, after = SessionSource().draw(2000, 5).transitions()
     shop = SessionSource()
-    best = scratch.training.metrics.recall(shop.probabilities(first, now), after)
-    order_one = scratch.training.metrics.recall(shop.order_one()[now], after)
+    best = scratch.training.metrics.recall_at_k(shop.probabilities(first, now), after)
+    order_one = scratch.training.metrics.recall_at_k(shop.order_one()[now], after)
     assert best > order_one + 0.2
 
 
@@ -353,7 +353,7 @@ def test_metrics_count_ranks(k: int) -> None:
         (torch_ref.training.metrics, torch.from_numpy),
     ):
         made: Any = module
-        assert made.recall(convert(y), convert(t), k) == pytest.approx(hits.mean(), rel=1e-14)
+        assert made.recall_at_k(convert(y), convert(t), k) == pytest.approx(hits.mean(), rel=1e-14)
         assert made.mrr(convert(y), convert(t), k) == pytest.approx(reciprocal.mean(), rel=1e-14)
 
 
@@ -366,17 +366,17 @@ def test_scores_that_say_nothing_earn_nothing() -> None:
             (torch_ref.training.metrics, (torch.from_numpy(y), torch.from_numpy(t))),
         ):
             metrics: Any = module
-            assert metrics.recall(*made) == 0
+            assert metrics.recall_at_k(*made) == 0
             assert metrics.mrr(*made) == 0
-            assert metrics.recall(*made, 30) == 1
-    assert np.isnan(scratch.training.metrics.recall(np.zeros((0, 3)), np.zeros(0, int)))
+            assert metrics.recall_at_k(*made, 30) == 1
+    assert np.isnan(scratch.training.metrics.recall_at_k(np.zeros((0, 3)), np.zeros(0, int)))
     assert np.isnan(scratch.training.metrics.mrr(np.zeros((0, 3)), np.zeros(0, int)))
 
 
 Y, T = np.zeros((3, 4)), np.array([0, 3, 1])
 
 
-@pytest.mark.parametrize("name", ["recall", "mrr"])
+@pytest.mark.parametrize("name", ["recall_at_k", "mrr"])
 @pytest.mark.parametrize(
     "arguments",
     [(Y, T, 0), (Y, T, 2.5), (Y, T + 1), (Y, T[:2]), (Y[0], T), (Y, T.astype(float)), (T, T)],

@@ -255,7 +255,7 @@ def trained(sessions: Sessions, held: Events, way: Way, plan: Plan, v: int) -> T
     return Trained(
         losses,
         (mine, yours.numpy()),
-        (metrics.recall(mine, held.target, K), torch_metrics.recall(yours, target, K)),
+        (metrics.recall_at_k(mine, held.target, K), torch_metrics.recall_at_k(yours, target, K)),
         (metrics.mrr(mine, held.target, K), torch_metrics.mrr(yours, target, K)),
     )
 
@@ -303,7 +303,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     counted = baselines(sessions, held, source.num_items)
     counted |= {"best of order 1": held.order_one, "best possible": held.best}
     reached = {
-        name: (metrics.recall(p, held.target, K), metrics.mrr(p, held.target, K))
+        name: (metrics.recall_at_k(p, held.target, K), metrics.mrr(p, held.target, K))
         for name, p in counted.items()
     }
     _agree(outcome, found)
@@ -478,7 +478,7 @@ def _draw_where(
         places = [p for p in range(1, last + 1) if np.sum(held.place == p) >= 30]
         for name, (scores, color, style) in lines.items():
             by_place = [
-                metrics.recall(scores[held.place == p], held.target[held.place == p], K)
+                metrics.recall_at_k(scores[held.place == p], held.target[held.place == p], K)
                 for p in places
             ]
             left.plot(places, by_place, style, color=color, marker="o", ms=3, label=name)
@@ -493,7 +493,8 @@ def _draw_where(
         more["BPR, in the batch"] = (batch, CLASSES[2], "-")
         for name, (scores, color, style) in more.items():
             by_share = [
-                metrics.recall(scores[fifth == f], held.target[fifth == f], K) for f in range(5)
+                metrics.recall_at_k(scores[fifth == f], held.target[fifth == f], K)
+                for f in range(5)
             ]
             right.plot(range(1, 6), by_share, style, color=color, marker="o", ms=4, label=name)
         right.set_xticks(range(1, 6), ["rarest", "2", "3", "4", "most\npopular"])

@@ -1,16 +1,20 @@
 """Numbers that say how good an output is; targets come as the losses take them.
 
-accuracy   share of rows that are right: of logits the largest, of a single logit its sign
 mse        mean (y - t)^2
 rmse       sqrt(mse), in the unit of t
 mae        mean |y - t|, in the unit of t
 mape       mean |y - t| / |t|, a share: 0.05 is 5%
 r2         1 - sum (y - t)^2 / sum (t - mean t)^2      for each column, then their mean
-recall     share of rows whose target is among the k largest scores
+recall_at_k
+           share of rows whose target is among the k largest scores
 mrr        mean of 1 / rank of the target, 0 beyond rank k; the largest score has rank 1
 entity_scores
            precision, recall, F1 of spans: an entity is right if both ends and its type are
-shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K); entities: lists of tags
+shapes     output and target both (n,) or (n, K); scores (n, K) and target (n,); entities: lists of
+           tags
+
+Here too are those of `metrics_classification`: accuracy, precision, recall, f1, confusion_matrix,
+roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings.
 """
 
 import re
@@ -20,31 +24,13 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
-
-
-def accuracy(output: Array, target: Array) -> float:
-    """Share of correct classifications.
-
-    Args:
-        output: logits (n, K), or (n, 1) or (n,) with one logit for "yes".
-        target: classes (n,), or 0 and 1 in the shape of a single logit's output.
-
-    Returns:
-        A number in [0, 1]; NaN for no rows.
-
-    Raises:
-        TypeError, ValueError: if the arrays do not fit.
-    """
-    y = check.floating("accuracy", "output", output)
-    t = np.asarray(target)
-    if t.shape == y.shape and (y.ndim == 1 or y.shape[-1:] == (1,)):
-        right = (y > 0) == (t > 0.5)
-    elif y.ndim == 2 and t.shape == y.shape[:1] and y.shape[1] > 1 and t.dtype.kind in "iu":
-        right = y.argmax(1) == t
-    else:
-        expected = "logits (n, K) with classes (n,), or single logits with 0 and 1 of their shape"
-        check.refuse("accuracy", expected, f"{check.describe(y)} and {check.describe(t)}")
-    return float(right.mean()) if right.size else float("nan")
+from scratch.training.metrics_classification import accuracy as accuracy
+from scratch.training.metrics_classification import confusion_matrix as confusion_matrix
+from scratch.training.metrics_classification import f1 as f1
+from scratch.training.metrics_classification import perplexity as perplexity
+from scratch.training.metrics_classification import precision as precision
+from scratch.training.metrics_classification import recall as recall
+from scratch.training.metrics_classification import roc_auc as roc_auc
 
 
 def mse(output: Array, target: Array) -> float:
@@ -141,7 +127,7 @@ def r2(output: Array, target: Array) -> float:
     return float(scores.mean())
 
 
-def recall(output: Array, target: Array, k: int = 20) -> float:
+def recall_at_k(output: Array, target: Array, k: int = 20) -> float:
     """Share of rows whose target is among the k largest scores; equal scores go before it.
 
     Args:
@@ -155,8 +141,8 @@ def recall(output: Array, target: Array, k: int = 20) -> float:
     Raises:
         TypeError, ValueError: if the arrays do not fit or k < 1.
     """
-    k = check.size("recall", "k", k, low=1)
-    rank = _rank("recall", output, target)
+    k = check.size("recall_at_k", "k", k, low=1)
+    rank = _rank("recall_at_k", output, target)
     return float((rank <= k).mean()) if rank.size else float("nan")
 
 

@@ -1,16 +1,20 @@
 """Numbers that say how good an output is; targets come as the losses take them.
 
-accuracy   share of rows that are right: of logits the largest, of a single logit its sign
 mse        mean (y - t)^2
 rmse       sqrt(mse), in the unit of t
 mae        mean |y - t|, in the unit of t
 mape       mean |y - t| / |t|, a share: 0.05 is 5%
 r2         1 - sum (y - t)^2 / sum (t - mean t)^2      for each column, then their mean
-recall     share of rows whose target is among the k largest scores
+recall_at_k
+           share of rows whose target is among the k largest scores
 mrr        mean of 1 / rank of the target, 0 beyond rank k; the largest score has rank 1
 entity_scores
            precision, recall, F1 of spans: an entity is right if both ends and its type are
-shapes     output (n, K) and target (n,) of classes, or both (n,) or (n, K); entities: lists of tags
+shapes     output and target both (n,) or (n, K); scores (n, K) and target (n,); entities: lists of
+           tags
+
+Here too are those of `metrics_classification`: accuracy, precision, recall, f1, confusion_matrix,
+roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,20 +23,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-def accuracy(output: Tensor, target: Tensor) -> float:
-    """Share of correct classifications.
-
-    Args:
-        output: logits (n, K), or (n, 1) or (n,) with one logit for "yes".
-        target: classes (n,), or 0 and 1 in the shape of a single logit's output.
-
-    Returns:
-        A number in [0, 1]; NaN for no rows.
-    """
-    single = output.shape == target.shape
-    right = (output > 0) == (target > 0.5) if single else output.argmax(1) == target
-    return right.double().mean().item()
+from torch_ref.training.metrics_classification import accuracy as accuracy
+from torch_ref.training.metrics_classification import confusion_matrix as confusion_matrix
+from torch_ref.training.metrics_classification import f1 as f1
+from torch_ref.training.metrics_classification import perplexity as perplexity
+from torch_ref.training.metrics_classification import precision as precision
+from torch_ref.training.metrics_classification import recall as recall
+from torch_ref.training.metrics_classification import roc_auc as roc_auc
 
 
 def mse(output: Tensor, target: Tensor) -> float:
@@ -105,7 +102,7 @@ def r2(output: Tensor, target: Tensor) -> float:
     return scores.mean().item()
 
 
-def recall(output: Tensor, target: Tensor, k: int = 20) -> float:
+def recall_at_k(output: Tensor, target: Tensor, k: int = 20) -> float:
     """Share of rows whose target is among the k largest scores; equal scores go before it.
 
     Args:
