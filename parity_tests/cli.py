@@ -24,15 +24,14 @@ try:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 
-    from datasets import settings as runs
-except (ModuleNotFoundError, ImportError) as error:
-    found = sys.modules.get("datasets")
-    other = found is not None and not Path(found.__file__ or "").is_relative_to(
-        Path(__file__).parent.parent
-    )
-    text = OTHER.format(path=found.__file__) if found and other else MISSING.format(name=error.name)
-    print(text, file=sys.stderr)
+    import datasets
+except ModuleNotFoundError as error:
+    print(MISSING.format(name=error.name), file=sys.stderr)
     sys.exit(2)
+if Path(datasets.__file__ or "").parent.parent != Path(__file__).parent.parent:
+    print(OTHER.format(path=datasets.__file__), file=sys.stderr)
+    sys.exit(2)
+from datasets import settings as runs  # noqa: E402  # not before it is known to be ours
 
 app = typer.Typer(
     add_completion=False,
