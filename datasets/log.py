@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass
-class EarlyStopping:
+class Best:
     """The best validation loss so far, and how long ago that was.
 
     Attributes:
@@ -132,7 +132,7 @@ class EarlyStopping:
         return state
 
     @classmethod
-    def of(cls, state: Mapping[str, Any]) -> "EarlyStopping":
+    def of(cls, state: Mapping[str, Any]) -> "Best":
         """What `state` returned."""
         best = math.inf if state["best"] is None else state["best"]
         return cls(best, state["step"], state["bad"])

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from datasets import settings as runs
-from datasets.log import EarlyStopping, Log, interruptible
+from datasets.log import Best, Log, interruptible
 from datasets.settings import Settings, load, resolve
 from datasets.tabular import Dataset, digits
 from datasets.tasks import TASKS, get
@@ -186,11 +186,11 @@ def test_early_stopping_restores_the_best(side: str, ema: float | None, tmp_path
 
 
 def test_early_stopping_by_hand() -> None:
-    watch = EarlyStopping()
+    watch = Best()
     assert watch.state() == {"best": None, "step": 0, "bad": 0}
     seen = [watch.update(step, loss) for step, loss in enumerate([3.0, 2.0, 2.0, float("nan")], 1)]
     assert seen == [True, True, False, False] and (watch.step, watch.bad) == (2, 2)
-    assert EarlyStopping.of(json.loads(json.dumps(watch.state()))) == watch
+    assert Best.of(json.loads(json.dumps(watch.state()))) == watch
 
 
 # torch's side of it

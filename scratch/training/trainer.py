@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from datasets import checkpoints
-from datasets.log import Clock, EarlyStopping, Log, Outcome, Record, host, peak_memory_mb
+from datasets.log import Best, Clock, Log, Outcome, Record, host, peak_memory_mb
 from datasets.settings import Settings, differences, load, steps_of_an_epoch
 from datasets.split import batch_stream
 from scratch import check, optim
@@ -78,7 +78,7 @@ class Trainer:
         self._data = load(settings)
         self._build()
         self.step_count = 0
-        self.early_stopping = EarlyStopping()
+        self.early_stopping = Best()
         self._best: dict[str, Array] | None = None
         self._loss = self._norm = self._lr = 0.0
         self._log: Log | None = None
@@ -380,7 +380,7 @@ class Trainer:
         self._best = arrays.get("best")
         if self._best is not None and _layout(self._best) != _layout(self.evaluated.state_dict()):
             check.refuse(name, f"{source}/best to hold the keys and shapes of the model", "others")
-        self.early_stopping = EarlyStopping.of(saved["early_stopping"])
+        self.early_stopping = Best.of(saved["early_stopping"])
         self.step_count = saved["step"]
         self.generator.set_state(saved["generator"])
 

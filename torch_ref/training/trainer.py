@@ -33,7 +33,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from datasets import checkpoints
-from datasets.log import Clock, EarlyStopping, Log, Outcome, Record, host, peak_memory_mb
+from datasets.log import Best, Clock, Log, Outcome, Record, host, peak_memory_mb
 from datasets.settings import Settings, differences, load, steps_of_an_epoch
 from datasets.split import batch_stream
 from torch_ref.training import metrics, state
@@ -87,7 +87,7 @@ class Trainer:
             self._build()
             self.ranks.seed(settings.seed, 0)
         self.step_count = 0
-        self.early_stopping = EarlyStopping()
+        self.early_stopping = Best()
         self._best: dict[str, Tensor] | None = None
         self._loss = self._norm = torch.zeros(())
         self._lr = 0.0
@@ -490,7 +490,7 @@ class Trainer:
             self.schedule.load_state_dict(checkpoints.like(held, saved["schedule"]))
         if saved["scaler"]:
             self.scaler.load_state_dict(saved["scaler"])
-        self.early_stopping = EarlyStopping.of(saved["early_stopping"])
+        self.early_stopping = Best.of(saved["early_stopping"])
         self.step_count = saved["step"]
         generators = [saved, *saved.get("ranks", [])][self.ranks.rank :]
         with self._own_random_numbers():
