@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ TASKS["normed"] = dataclasses.replace(
 )
 
 
-def torchrun(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Two processes on one machine, with one thread each.
+@contextmanager
+def torchrun(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Two processes on one machine, with one thread each; none of them outlives the block.
 
     Args:
         arguments: of `python`.
@@ -48,14 +50,19 @@ def torchrun(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     start = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     root = Path(parity_tests.__file__).parents[1]
     path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, *start, *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         **options,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()  # it ends the ranks, which have sessions of their own
 
 
 def train(out: Path, name: str, given: Given, until: int | None) -> None:

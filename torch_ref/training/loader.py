@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset
 
 Array = NDArray[Any]
@@ -85,9 +85,11 @@ def load_batches(
     loader = DataLoader(
         Rows(x, t),
         batch_sampler=parts_of_steps(),  # type: ignore[arg-type]  # which is iterated once
-        collate_fn=lambda batch: batch,
+        collate_fn=_as_it_is,
         num_workers=workers,
         pin_memory=pinned,
+        # A fork beside a process group's threads may copy a lock that one of them holds.
+        multiprocessing_context="forkserver" if distributed.is_initialized() else None,
         generator=torch.Generator().manual_seed(seed),
     )
     batch = []
@@ -98,3 +100,7 @@ def load_batches(
             yield batch
             sizes.pop(0)
             batch = []
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
