@@ -20,6 +20,7 @@ from torch_ref.training import Trainer, load_weights, read_weights
 from torch_ref.training.distributed import Ranks
 
 ROUNDING = 1000 * np.finfo(np.float64).eps
+pytestmark = pytest.mark.xdist_group("ranks")  # their runs are made once, for all
 STRATEGIES = ("ddp", "fsdp")
 DOUBLE: dict[str, Any] = {"dtype": "float64"}
 # By name what stresses the sharing of a batch; each is trained in either way and by one process.

@@ -36,6 +36,7 @@ from scratch.nn.sparse import SparseGradient
 from scratch.random import Generator
 
 DEEP = 1000  # c of networks of many layers
+SINGLY = 16  # entries of each array that finite differences look at one by one
 SHADOWS = 8  # further runs of torch where float32 misses in one of these
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
@@ -507,6 +508,7 @@ def _constants(function: Callable[..., Any], inputs: Call, names: list[str]) -> 
 def _finite_differences(
     function: Any, inputs: Call, constant: list[str], entries: int | str
 ) -> Comparison:
-    options: Any = {"constant": tuple(constant), "entries": entries}
+    singly = SINGLY if entries == "auto" else entries
+    options: Any = {"constant": tuple(constant), "entries": singly}
     report = gradcheck(function, *inputs.args, **options, **inputs.kwargs)
     return Comparison("finite differences", 0, 0, note="" if report.passed else str(report))
