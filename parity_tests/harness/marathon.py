@@ -336,7 +336,7 @@ VARIANTS: Mapping[str, Runner] = {
 
 
 def pairs(every: bool) -> list[tuple[str, str, str]]:
-    """Optimizer, schedule and task: each down the digits and one of the others, a schedule each.
+    """Optimizer, schedule and task: each down the digits or one of the others, under a schedule.
 
     With `every` each optimizer down each task under each schedule, and the variants down each task.
     """
@@ -344,7 +344,7 @@ def pairs(every: bool) -> list[tuple[str, str, str]]:
     for i, (name, runner) in enumerate({**RUNNERS, **(VARIANTS if every else {})}.items()):
         schedules = [s for s in SCHEDULES if s != "OneCycleLR" or runner.has_momentum]
         smooth = ("quadratic", "rosenbrock")
-        for j, task in enumerate(TASKS if every else (smooth[i % 2], "digits")):
+        for j, task in enumerate(TASKS if every else (("digits", smooth[i // 2 % 2])[i % 2],)):
             turn = [schedules[(i + 2 * j) % len(schedules)]]
             found += [(name, s, task) for s in (schedules if every and name in RUNNERS else turn)]
     return found
