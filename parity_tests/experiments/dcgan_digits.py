@@ -23,7 +23,7 @@ import numpy as np
 
 from datasets.tasks import get
 from parity_tests.experiments.duel import Duel, Way, draws, duel
-from parity_tests.experiments.frechet import features, frechet, judge
+from parity_tests.experiments.frechet import Yardstick
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import CLASSES, SCRATCH, TORCH, figure, mosaic
 from parity_tests.harness.draw import Array
@@ -66,8 +66,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
     count = 100 if small else len(test)
     with equal_threads(1):
-        knows = judge(real, split.train_y, 250 if small else 1500)
-        known = features(knows, real)
+        far = Yardstick(real, split.train_y, test, count, 250 if small else 1500, seed)
         noise = np.random.default_rng(seed).standard_normal((count, LATENT))
         pictures = np.kron(real.reshape(-1, 1, 8, 8), np.ones((2, 2)))
         runs = [
@@ -82,23 +81,16 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
             for s in range(seed, seed + starts)
         ]
 
-    def far(x: Array) -> float:
-        return frechet(features(knows, np.clip(shrunk(x), -1, 1)), known)
-
-    rng = np.random.default_rng(seed)
-    gaussian = rng.multivariate_normal(real.mean(0), np.cov(real, rowvar=False), count)
-    reference = {
-        "held-out digits": far(test[:count]),
-        "a Gaussian's": far(gaussian),
-    }
-    distances = np.array([[[far(x) for x in pair] for pair in r.samples.values()] for r in runs])
-    _claims(outcome, runs, distances, reference, small)
+    distances = np.array(
+        [[[far(shrunk(x)) for x in pair] for pair in r.samples.values()] for r in runs]
+    )
+    _claims(outcome, runs, distances, far.reference, small)
     outcome.numbers |= {
         "Frechet distances by start and sixth of the rounds, scratch and torch": distances.tolist(),
-        **reference,
+        **far.reference,
     }
     path = out / "dcgan_digits.png"
-    _draw(path, real, runs, distances, reference, steps)
+    _draw(path, real, runs, distances, far.reference, steps)
     outcome.figures.append(path)
     return outcome
 

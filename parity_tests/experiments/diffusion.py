@@ -26,7 +26,7 @@ import scratch.models.diffusion
 import torch_ref.models.diffusion
 from datasets.plane import modes
 from datasets.tasks import get
-from parity_tests.experiments.frechet import features, frechet, judge
+from parity_tests.experiments.frechet import Yardstick
 from parity_tests.experiments.gan_modes import SPREAD, quality
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import CLASSES, SCRATCH, THIRD, TORCH, figure, mosaic
@@ -202,12 +202,8 @@ def _digits(outcome: Outcome, path: Path, small: bool, seed: int) -> Path:
     split = get("digits").load(0)
     real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
     count = 40 if small else len(test)
-    knows = judge(real, split.train_y, 250 if small else 1500)
-    known = features(knows, real)
-
-    def far(x: Array) -> float:
-        return frechet(features(knows, np.clip(x, -1, 1)), known)
-
+    far = Yardstick(real, split.train_y, test, count, 250 if small else 1500, seed)
+    reference = far.reference
     pair, losses = learned(real.reshape(-1, 1, SIDE, SIDE), plan, seed)
     shape = (count, 1, SIDE, SIDE)
     _agreement(outcome, "digits", pair, losses, (8, 1, SIDE, SIDE))
@@ -217,9 +213,6 @@ def _digits(outcome: Outcome, path: Path, small: bool, seed: int) -> Path:
         for k in FEWER
         if k < plan.noising and not small
     }
-    rng = np.random.default_rng(seed)
-    gaussian = rng.multivariate_normal(real.mean(0), np.cov(real, rowvar=False), count)
-    reference = {"held-out digits": far(test[:count]), "a Gaussian's": far(gaussian)}
     distances = {plan.noising: [far(x) for x in samples]}
     distances |= {k: [far(x) for x in each] for k, each in skipped.items()}
     whole = distances[plan.noising]
@@ -232,7 +225,7 @@ def _digits(outcome: Outcome, path: Path, small: bool, seed: int) -> Path:
             max(whole) < 0.5 * reference["a Gaussian's"],
         )
     else:
-        uniform = far(rng.uniform(-1, 1, (count, SIDE**2)))
+        uniform = far(np.random.default_rng(seed).uniform(-1, 1, (count, SIDE**2)))
         outcome.claim(
             "made digits are nearer to the real ones than noise is, in both packages",
             f"{whole[0]:.1f} in scratch, {whole[1]:.1f} in torch, noise {uniform:.1f}",

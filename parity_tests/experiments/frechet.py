@@ -37,6 +37,36 @@ def features(knows: MLP, x: Array) -> Array:
     return h
 
 
+class Yardstick:
+    """The distance of pictures to the training digits, and what it is of others, as many.
+
+    Args:
+        real: training digits (n, 64), pixels in [-1, 1].
+        labels: theirs.
+        test: held-out digits.
+        count: how many pictures are judged.
+        steps: of the judge's training.
+        seed: of the Gaussian's samples.
+
+    Attributes:
+        reference: the distances of held-out digits, and of samples of a Gaussian with the moments
+            of the training pixels.
+    """
+
+    def __init__(
+        self, real: Array, labels: Array, test: Array, count: int, steps: int, seed: int
+    ) -> None:
+        self.judge = judge(real, labels, steps)
+        self.known = features(self.judge, real)
+        rng = np.random.default_rng(seed)
+        gaussian = rng.multivariate_normal(real.mean(0), np.cov(real, rowvar=False), count)
+        self.reference = {"held-out digits": self(test[:count]), "a Gaussian's": self(gaussian)}
+
+    def __call__(self, x: Array) -> float:
+        """The distance of pictures (count, ...), clipped to the pixels' range."""
+        return frechet(features(self.judge, np.clip(x, -1, 1)), self.known)
+
+
 def frechet(a: Array, b: Array) -> float:
     """The distance of the Gaussians with the moments of two sets of rows (n, d), (m, d)."""
     means = a.mean(0), b.mean(0)
