@@ -240,18 +240,30 @@ class Optimizer:
         """
         key = values.dtype, get_ident()  # updates run side by side
         size = min(BLOCK, values.size)
-        if key not in self._scratch or self._scratch[key][0].size < size:
-            self._scratch[key] = np.empty(size, values.dtype), np.empty(size, values.dtype)
-        a, b = self._scratch[key]
+        scratch = self._scratch.get(key)
+        if scratch is None or scratch[0].size < size:
+            scratch = np.empty(size, values.dtype), np.empty(size, values.dtype)
+            self._scratch[key] = scratch
+        a, b = scratch
+        arrays = values, gradient, *state
+        if all(x.flags.c_contiguous for x in arrays):
+            flat = [x.reshape(-1) for x in arrays]
+            if size == values.size:
+                yield *flat, a[:size], b[:size]
+                return
+            for i in range(0, values.size, BLOCK):
+                n = min(BLOCK, values.size - i)
+                yield *[x[i : i + n] for x in flat], a[:n], b[:n]
+            return
         written: list[Literal["readonly", "readwrite"]] = ["readwrite"]
-        pieces = np.nditer(
-            [values, gradient, *state],
+        iterator = np.nditer(
+            arrays,
             flags=["external_loop", "buffered", "zerosize_ok"],
             op_flags=[written, ["readonly"], *[written] * len(state)],
             buffersize=BLOCK,
         )
-        with pieces:
-            for piece in pieces:
+        with iterator:
+            for piece in iterator:
                 n = piece[0].size
                 yield *piece, a[:n], b[:n]
 
