@@ -18,7 +18,7 @@ TORCH_REF = Path(torch_ref.__file__).parent
 ROOT = SCRATCH.parent
 ALLOWED = {
     "datasets": {"numpy", "optuna", "sklearn", "pooch", "requests", "tqdm"},
-    "scratch": {"numpy"},
+    "scratch": {"numpy", "threadpoolctl"},
     "torch_ref": {"numpy", "torch", "safetensors"},
 }
 

@@ -2,7 +2,8 @@
 
 NumPy computes an elementwise function on one thread, but lets go of the interpreter's lock while it
 does; so pieces of a large array, or several arrays, can be worked on side by side. Which thread
-computes a piece changes nothing in it. Matrix products are BLAS's, which has threads of its own.
+computes a piece changes nothing in it. Matrix products are BLAS's, which has threads of its own;
+but where they are part of a piece, each is computed on that piece's thread alone.
 """
 
 import os
@@ -13,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 from scratch import check
 
@@ -22,7 +25,10 @@ T = TypeVar("T")
 _number = 0  # 0: not set
 _pool: ThreadPoolExecutor | None = None
 _inside: ContextVar[bool] = ContextVar("inside", default=False)  # whether this is a piece of work
-_eager, _interval, _lock = 0, 0.0, Lock()  # runs going on, and what they found
+_lock = Lock()
+_shared = 0  # runs on several threads that go on
+_before: tuple[float, list[int]] = 0.0, []  # what the first of them found
+_blas: list[Any] | None = None
 
 
 def get_num_threads() -> int:
@@ -82,7 +88,7 @@ def for_each(function: Callable[[T], object], items: Iterable[T]) -> None:
         return
     if _pool is None:
         _pool = ThreadPoolExecutor(get_num_threads(), "scratch")
-    with _short_waits():
+    with _side_by_side():
         # Each in a copy of this context, which holds NumPy's error state.
         rest = [_pool.submit(copy_context().run, share) for _ in range(shares - 1)]
         try:
@@ -95,25 +101,33 @@ def for_each(function: Callable[[T], object], items: Iterable[T]) -> None:
 
 
 @contextmanager
-def _short_waits() -> Iterator[None]:
-    """Let threads ask for the interpreter's lock after 0.1 ms instead of Python's 5.
+def _side_by_side() -> Iterator[None]:
+    """What the interpreter and BLAS need while threads of ours share work; undone by the last run.
 
-    Each holds it for a microsecond between two array operations. Once they meet there, they would
-    meet after every operation, and each time one of them falls asleep.
+    Each thread holds the interpreter's lock for a microsecond between two array operations. Once
+    two meet there they would meet after every operation, and one of them fall asleep each time:
+    unless they ask for the lock after 0.1 ms instead of Python's 5. And BLAS would let one product
+    wait for another's threads.
     """
-    global _eager, _interval
+    global _blas, _before, _shared
     with _lock:
-        if not _eager:
-            _interval = sys.getswitchinterval()
-            sys.setswitchinterval(min(_interval, 1e-4))
-        _eager += 1
+        if _blas is None:  # NumPy has loaded it by now
+            _blas = ThreadpoolController().select(user_api="blas").lib_controllers
+        if not _shared:
+            _before = sys.getswitchinterval(), [blas.get_num_threads() for blas in _blas]
+            sys.setswitchinterval(min(_before[0], 1e-4))
+            for blas in _blas:
+                blas.set_num_threads(1)
+        _shared += 1
     try:
         yield
     finally:
         with _lock:
-            _eager -= 1
-            if not _eager:
-                sys.setswitchinterval(_interval)
+            _shared -= 1
+            if not _shared:
+                sys.setswitchinterval(_before[0])
+                for blas, number in zip(_blas, _before[1], strict=True):
+                    blas.set_num_threads(number)
 
 
 def _forget_pool() -> None:

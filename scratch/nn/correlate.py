@@ -24,8 +24,11 @@ import numpy as np
 
 from scratch.check import Array
 from scratch.nn import depthwise
+from scratch.threads import for_each
 
-BLOCK = 64 * 2**20  # bytes of columns at a time; above that, blocks of images
+BLOCK = 3 * 2**19  # bytes of columns at a time, which stay in the cache
+PARTS = 4  # shares of the images, at most: what threads take, whose weight gradients are added
+SMALL = 2**22  # bytes of weight gradients above which shares are fewer: BLAS has enough in one
 NARROW = 8  # channels below which BLAS is so slow at z's columns that w's, k times as many, win
 
 
@@ -52,11 +55,14 @@ def correlate(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Array
     n, g, p = len(x), window.groups, math.prod(out)
     first, *others = _matrices(w, window)
     y = np.empty((n, g, len(w) // g, p), x.dtype)
-    for images in _blocks(x, w, window, out):
+
+    def multiply(images: slice) -> None:
         columns, step = _columns(x[images], w, window, out)
         total = np.matmul(first, columns[..., :p], out=y[images])
         for i, matrix in enumerate(others, 1):
             total += matrix @ columns[..., i * step : i * step + p]
+
+    for_each(multiply, _blocks(x, w, window, out))
     return y.reshape(n, len(w), *out)
 
 
@@ -67,13 +73,20 @@ def weight_gradient(x: Array, dy: Array, w: Array, window: Window) -> Array:
         return depthwise.weight_gradient(x, dy, w, *window[:3])
     g, p = window.groups, math.prod(out)
     taps, k = _along_first(w, window), w.shape[2]
-    dmatrices = np.zeros((taps, g, w[0].size // taps, len(w) // g), x.dtype)
-    for images in _blocks(x, w, window, out):
-        columns, step = _columns(x[images], w, window, out)
-        drows = dy[images].reshape(-1, g, len(w) // g, p).swapaxes(2, 3)
-        drows = np.ascontiguousarray(drows)
-        for i, dmatrix in enumerate(dmatrices):
-            dmatrix += (columns[..., i * step : i * step + p] @ drows).sum(0)
+    blocks = list(_blocks(x, w, window, out))
+    shares = min(PARTS, len(blocks), max(1, SMALL // w.nbytes))
+    parts = np.zeros((shares, taps, g, w[0].size // taps, len(w) // g), x.dtype)
+
+    def multiply(part: int) -> None:
+        for images in blocks[part::shares]:
+            columns, step = _columns(x[images], w, window, out)
+            drows = dy[images].reshape(-1, g, len(w) // g, p).swapaxes(2, 3)
+            drows = np.ascontiguousarray(drows)
+            for i, dmatrix in enumerate(parts[part]):
+                dmatrix += (columns[..., i * step : i * step + p] @ drows).sum(0)
+
+    for_each(multiply, range(shares))
+    dmatrices = parts.sum(0)
     split = dmatrices.reshape(taps, g, k // taps, -1, w.shape[1], len(w) // g)
     return split.transpose(1, 5, 4, 0, 2, 3).reshape(w.shape)
 
@@ -124,12 +137,15 @@ def _scatter(y: Array, w: Array, window: Window, size: tuple[int, ...]) -> Array
     n, g, out = len(y), window.groups, y.shape[2:]
     matrix = w.reshape(g, len(w) // g, -1).swapaxes(1, 2)
     z = np.zeros((n, w.shape[1] * g, *size), y.dtype)
-    for images in _blocks(y, w, window, out):
+
+    def add(images: slice) -> None:
         columns = matrix @ y[images].reshape(-1, g, len(w) // g, math.prod(out))
         columns = columns.reshape(-1, z.shape[1], *w.shape[2:], *out)
         for tap in itertools.product(*map(range, w.shape[2:])):
             inputs, positions = _meet(size, out, window, tap)
             z[images][(..., *inputs)] += columns[:, :, *tap][(..., *positions)]
+
+    for_each(add, _blocks(y, w, window, out))
     return z
 
 
@@ -182,8 +198,8 @@ def _meet(
     return inputs, positions
 
 
-def _blocks(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Iterator[Any]:
-    """Slices of images whose columns fit into BLOCK."""
+def _blocks(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of images whose columns fit into BLOCK, at least PARTS if there are as many images."""
     columns = w[0].size // _along_first(w, window) * window.groups * math.prod(out) * x.itemsize
-    step = max(1, BLOCK // max(1, columns))
+    step = max(1, min(-(-len(x) // PARTS), BLOCK // max(1, columns)))
     return (slice(i, i + step) for i in range(0, len(x), step))
