@@ -18,6 +18,7 @@ OTHER = (  # a well-known package has the import name `datasets` too
     "install parity in an environment of its own"
 )
 try:
+    import scratch  # noqa: F401  # isort: skip  # before NumPy: it sets what BLAS reads then
     import numpy as np
     import typer
     from rich.console import Console

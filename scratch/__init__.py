@@ -1,5 +1,12 @@
 """Neural networks in NumPy, every backward pass derived by hand; the twin of `torch_ref`."""
 
+import os
+
+# OpenBLAS reads this when NumPy loads it. Its threads wait for the next product by spinning, 25 ms
+# long as built, on cores that elementwise work and torch could use: 2^20 cycles are a third of one.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+
+# isort: split
 from scratch import models as models
 from scratch import nn as nn
 from scratch import optim as optim

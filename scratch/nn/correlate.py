@@ -18,6 +18,7 @@ Kernels of a single channel (depthwise) leave nothing to multiply matrices for: 
 import itertools
 import math
 from collections.abc import Iterator
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ BLOCK = 3 * 2**19  # bytes of columns at a time, which stay in the cache
 PARTS = 4  # shares of the images, at most: what threads take, whose weight gradients are added
 SMALL = 2**22  # bytes of weight gradients above which shares are fewer: BLAS has enough in one
 NARROW = 8  # channels below which BLAS is so slow at z's columns that w's, k times as many, win
+
+
+Room = dict[tuple[str, int], Array]  # what one call's threads work in, each in its own
 
 
 class Window(NamedTuple):
@@ -55,12 +59,14 @@ def correlate(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Array
     n, g, p = len(x), window.groups, math.prod(out)
     first, *others = _matrices(w, window)
     y = np.empty((n, g, len(w) // g, p), x.dtype)
+    room: Room = {}
 
     def multiply(images: slice) -> None:
-        columns, step = _columns(x[images], w, window, out)
+        columns, step = _columns(x[images], w, window, out, room)
         total = np.matmul(first, columns[..., :p], out=y[images])
         for i, matrix in enumerate(others, 1):
-            total += matrix @ columns[..., i * step : i * step + p]
+            seen = columns[..., i * step : i * step + p]
+            total += np.matmul(matrix, seen, out=_own(room, "product", total.shape, x.dtype))
 
     for_each(multiply, _blocks(x, w, window, out))
     return y.reshape(n, len(w), *out)
@@ -76,18 +82,19 @@ def weight_gradient(x: Array, dy: Array, w: Array, window: Window) -> Array:
     blocks = list(_blocks(x, w, window, out))
     shares = min(PARTS, len(blocks), max(1, SMALL // w.nbytes))
     parts = np.zeros((shares, taps, g, w[0].size // taps, len(w) // g), x.dtype)
+    room: Room = {}
 
     def multiply(part: int) -> None:
         for images in blocks[part::shares]:
-            columns, step = _columns(x[images], w, window, out)
-            drows = dy[images].reshape(-1, g, len(w) // g, p).swapaxes(2, 3)
-            drows = np.ascontiguousarray(drows)
+            columns, step = _columns(x[images], w, window, out, room)
+            turned = dy[images].reshape(-1, g, len(w) // g, p).swapaxes(2, 3)
+            drows = _own(room, "drows", turned.shape, x.dtype)
+            np.copyto(drows, turned)
             for i, dmatrix in enumerate(parts[part]):
                 dmatrix += (columns[..., i * step : i * step + p] @ drows).sum(0)
 
     for_each(multiply, range(shares))
-    dmatrices = parts.sum(0)
-    split = dmatrices.reshape(taps, g, k // taps, -1, w.shape[1], len(w) // g)
+    split: Array = parts.sum(0).reshape(taps, g, k // taps, -1, w.shape[1], len(w) // g)
     return split.transpose(1, 5, 4, 0, 2, 3).reshape(w.shape)
 
 
@@ -139,7 +146,7 @@ def _scatter(y: Array, w: Array, window: Window, size: tuple[int, ...]) -> Array
     z = np.zeros((n, w.shape[1] * g, *size), y.dtype)
 
     def add(images: slice) -> None:
-        columns = matrix @ y[images].reshape(-1, g, len(w) // g, math.prod(out))
+        columns: Any = matrix @ y[images].reshape(-1, g, len(w) // g, math.prod(out))
         columns = columns.reshape(-1, z.shape[1], *w.shape[2:], *out)
         for tap in itertools.product(*map(range, w.shape[2:])):
             inputs, positions = _meet(size, out, window, tap)
@@ -165,7 +172,9 @@ def _matrices(w: Array, window: Window) -> Array:
     return split.reshape(taps, g, len(w) // g, -1)
 
 
-def _columns(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> tuple[Array, int]:
+def _columns(
+    x: Array, w: Array, window: Window, out: tuple[int, ...], room: Room
+) -> tuple[Array, int]:
     """Columns (N, groups, taps C / groups, rows P), and how far one tap of the first axis is."""
     g, kernel = window.groups, w.shape[2:]
     if _along_first(w, window) > 1:
@@ -175,12 +184,20 @@ def _columns(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> tuple[
     n, taps, c = len(x), math.prod(kernel), w.shape[1]
     if taps == 1 and out == x.shape[2:] and not any(window.before):
         return x.reshape(n, g, c, -1), step
-    columns = np.zeros((n, g, taps, c, *out), x.dtype)
+    columns = _own(room, "columns", (n, g, taps, c, *out), x.dtype)
     split = x.reshape(n, g, c, *x.shape[2:])
     for i, tap in enumerate(itertools.product(*map(range, kernel))):
         inputs, positions = _meet(x.shape[2:], out, window, tap)
         columns[:, :, i][(..., *positions)] = split[(..., *inputs)]
     return columns.reshape(n, g, taps * c, -1), step
+
+
+def _own(room: Room, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """This thread's array of a name, kept for its next block: zeros at first."""
+    key = name, get_ident()
+    if key not in room or len(room[key]) < shape[0]:
+        room[key] = np.zeros(shape, dtype)
+    return room[key][: shape[0]]
 
 
 def _meet(

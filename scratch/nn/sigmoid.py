@@ -19,6 +19,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
+from scratch.nn.blocks import each_block
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
 from scratch.nn.select import pick
@@ -33,11 +34,17 @@ def logistic(x: Array) -> Array:
     Returns:
         Array of x's shape and dtype.
     """
-    s = np.negative(x, out=np.empty_like(x))
+    s = np.empty(x.shape, x.dtype)
+    each_block(_logistic, x, s)
+    return s
+
+
+def _logistic(x: Array, s: Array) -> None:
+    np.negative(x, out=s)
     with np.errstate(over="ignore"):  # 1 / inf is the limit, 0
         np.exp(s, out=s)
     s += 1
-    return np.divide(1, s, out=s)
+    np.divide(1, s, out=s)
 
 
 @op
@@ -55,10 +62,14 @@ def sigmoid(input: Array) -> tuple[Array, Backward]:
     """
     y = logistic(check.floating("sigmoid", "input", input))
 
-    def backward(dy: Array) -> Array:
-        dx = np.subtract(1, y, out=np.empty_like(y))
+    def input_gradient(y: Array, dy: Array, dx: Array) -> None:
+        np.subtract(1, y, out=dx)
         dx *= y
         dx *= dy
+
+    def backward(dy: Array) -> Array:
+        dx = np.empty(y.shape, y.dtype)
+        each_block(input_gradient, y, dy, dx)
         return dx
 
     return y, backward
@@ -141,20 +152,29 @@ def silu(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
     Source: Elfwing, Uchibe & Doya 2018, arXiv:1702.03118, equation 5.
     """
     x = check.floating("silu", "input", input)
-    y = logistic(x)
-    with np.errstate(invalid="ignore"):  # -inf times 0 is NaN, as in torch
-        y *= x
+    y = np.empty(x.shape, x.dtype)
 
-    def backward(dy: Array) -> Array:
-        s = logistic(x)
-        dx = np.subtract(1, s, out=np.empty_like(s))
+    def forward(x: Array, y: Array) -> None:
+        _logistic(x, y)
+        with np.errstate(invalid="ignore"):  # -inf times 0 is NaN, as in torch
+            y *= x
+
+    def input_gradient(x: Array, dy: Array, dx: Array) -> None:
+        s = np.empty(x.shape, x.dtype)
+        _logistic(x, s)
+        np.subtract(1, s, out=dx)
         with np.errstate(invalid="ignore"):
             dx *= x
             dx += 1
             dx *= s
         dx *= dy
+
+    def backward(dy: Array) -> Array:
+        dx = np.empty(x.shape, x.dtype)
+        each_block(input_gradient, x, dy, dx)
         return dx
 
+    each_block(forward, x, y)
     return y, backward
 
 
