@@ -10,10 +10,11 @@
     task.metric, task.target               what the test set must show at the end
 
 The recipes are for torch's default start. Each reached its target from every one of the seeds 0 to
-29, data and start drawn anew, in float32 and in float64, but for the sets that are downloaded:
-their recipes have not been measured, and their targets stay below what is published. Where rows are
-few more of them go into the test set: over thirty flowers the accuracy says more about the split
-than about the network.
+29, data and start drawn anew, in float32 and in float64, but for two kinds. The generative ones did
+from all seeds that were tried, in float32: 0 to 5 for digits_vae, 0 to 2 for digits_ddpm. The
+recipes of sets that are downloaded have not been measured, and their targets stay below what is
+published. Where rows are few more of them go into the test set: over thirty flowers the accuracy
+says more about the split than about the network.
 
     kind          output       y                     loss                                metric
     binary        one logit    (n, 1) 0.0 or 1.0     binary_cross_entropy_with_logits    accuracy
@@ -439,7 +440,7 @@ TASKS: dict[str, Task] = {
             optimizer_args={"lr": 0.002, "weight_decay": 0.01},
             batch_size=64,
             steps=1500,
-            target=26.0,
+            target=25.0,
             section="Generative models",
             scale=(0.0, 1.0),
         ),
@@ -456,7 +457,7 @@ TASKS: dict[str, Task] = {
             optimizer_args={"lr": 0.002, "weight_decay": 0.01},
             batch_size=64,
             steps=1500,
-            target=0.2,
+            target=0.1,
             section="Generative models",
             scale=(0.5, 0.5),
         ),
