@@ -223,18 +223,18 @@ def test_the_rate_rises_and_the_schedule_begins(
 @pytest.mark.parametrize("side", SIDES)
 def test_the_rate_falls_where_the_validation_loss_does_not(side: str, tmp_path: Path) -> None:
     """By hand from the log: halved after the evaluation that is the second bad one in a row."""
-    waits = {"factor": 0.5, "patience": 1, "threshold": 0.03}
-    of = settings(steps=40, evaluate_every=2, schedule=PLATEAU, schedule_args=waits, lr=0.01)
+    waits = {"factor": 0.5, "patience": 1, "threshold": 0.1}
+    of = settings(steps=90, evaluate_every=3, schedule=PLATEAU, schedule_args=waits, lr=0.05)
     train(side, of, tmp_path)
-    best, bad, rate, fell = float("inf"), 0, 0.01, 0
+    best, bad, rate, fell = float("inf"), 0, 0.05, 0
     for record in log(tmp_path)[1:-1]:
         if record["event"] == "step":
             assert record["lr"] == rate
             continue
-        best, bad = (found, 0) if (found := record["loss"]) < best * 0.97 else (best, bad + 1)
+        best, bad = (found, 0) if (found := record["loss"]) < best * 0.9 else (best, bad + 1)
         if bad > 1:
             rate, bad, fell = rate / 2, 0, fell + 1
-    assert 1 < fell < 9
+    assert 1 < fell < 14
 
 
 # torch's side of it
