@@ -12,6 +12,7 @@ from PIL import Image
 
 from datasets.images import digit_images
 from datasets.pictures import grid, write_png
+from datasets.settings import load
 from datasets.tabular import Dataset
 from datasets.tasks import TASKS, get
 from parity_tests.harness.runs import SIDES, drift, everything, log, losses, settings, train
@@ -140,6 +141,8 @@ def test_pictures_are_drawn_from_the_same_noise(side: str, small: str, tmp_path:
     assert not np.array_equal(found["step-00000003.png"], found["step-00000006.png"])
     trainer._draw(*(("end", "again") if side == "torch" else ("again",)))
     assert np.array_equal(pictures(tmp_path)["again.png"], found["end.png"])
+    data = load(of)
+    assert trainer.evaluate(data.test_x, data.test_y) == {"loss": losses(tmp_path, "end")[0]}
     type(trainer)(of, tmp_path, overwrite=True)
     assert not (tmp_path / "samples").exists()
 
