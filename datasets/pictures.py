@@ -9,7 +9,7 @@ from datasets import check
 from datasets.check import Array
 
 LEAST = 32  # pixels, below which a side is drawn larger
-GAP = 2
+GAP, GREY = 2, 128
 
 
 def grid(pictures: Array) -> Array:
@@ -17,27 +17,29 @@ def grid(pictures: Array) -> Array:
 
     Args:
         pictures: (n, channels, height, width) of 1 or 3 channels, from 0 (black) to 1 (white, or
-            a full colour); what is beyond is cut off.
+            a full colour); what is beyond is cut off, what is no number is grey.
 
     Returns:
         uint8 array (H, W), or (H, W, 3); small pictures are magnified by a whole number, and grey
         lines lie around all of them.
 
     Raises:
-        TypeError, ValueError: if they are of another type or shape, none, or not finite.
+        TypeError, ValueError: if they are of another type or shape, or none.
     """
     form = "(n, channels, height, width)"
     pictures = check.floating("grid", "pictures", pictures, (4,), form)
-    if not len(pictures) or pictures.shape[1] not in (1, 3) or not np.isfinite(pictures).all():
-        expected = "one or more finite pictures of 1 or 3 channels"
+    if not len(pictures) or pictures.shape[1] not in (1, 3):
+        expected = "one or more pictures of 1 or 3 channels"
         check.refuse("grid", expected, check.describe(pictures))
     n, channels, height, width = pictures.shape
     columns = int(np.ceil(np.sqrt(n)))
     rows, scale = -(-n // columns), -(-LEAST // min(height, width))
-    grey = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
-    large = grey.repeat(scale, 2).repeat(scale, 3).transpose(0, 2, 3, 1)  # (n, h, w, channels)
+    shades = np.where(np.isnan(pictures), GREY, np.rint(np.clip(pictures, 0, 1) * 255))
+    large = (
+        shades.astype(np.uint8).repeat(scale, 2).repeat(scale, 3).transpose(0, 2, 3, 1)
+    )  # (n, h, w, channels)
     h, w = large.shape[1] + GAP, large.shape[2] + GAP
-    page = np.full((rows * h + GAP, columns * w + GAP, channels), 128, np.uint8)
+    page = np.full((rows * h + GAP, columns * w + GAP, channels), GREY, np.uint8)
     for i, picture in enumerate(large):
         y, x = i // columns * h + GAP, i % columns * w + GAP
         page[y : y + h - GAP, x : x + w - GAP] = picture

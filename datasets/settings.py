@@ -141,8 +141,9 @@ class Settings:
             check.refuse(name, "evaluate_every > 0 where patience is given", self.evaluate_every)
         if self.schedule == PLATEAU and not self.evaluate_every:
             check.refuse(name, f"evaluate_every > 0 where {PLATEAU} is", self.evaluate_every)
-        if self.schedule == PLATEAU and (self.schedule_args or {}).get("mode", "min") != "min":
-            check.refuse(name, f"mode min of {PLATEAU}, which sees the loss", "another")
+        mode = (self.schedule_args or {}).get("mode", "min")
+        if self.schedule == PLATEAU and mode != "min":
+            check.refuse(name, f"mode min of {PLATEAU}, which sees the loss", repr(mode))
         if self.warmup and self.schedule in NO_WARMUP:
             expected = f"warmup 0, or a schedule other than {', '.join(NO_WARMUP)}"
             check.refuse(name, expected, f"warmup {self.warmup} before {self.schedule}")
@@ -388,7 +389,8 @@ def parser(package: Package) -> argparse.ArgumentParser:
     """The command line of `python -m <package>.training`."""
     made = argparse.ArgumentParser(
         prog=f"python -m {'torch_ref' if package == 'torch' else package}.training",
-        description="Train the network of a task: log, checkpoints and weights go to --out.",
+        description="Train the network of a task: log, checkpoints, weights and, of a generative task, "
+        "samples/, grids of pictures, go to --out.",
     )
     made.add_argument("task", help="A name in datasets.tasks.")
     for option in OPTIONS:
