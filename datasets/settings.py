@@ -389,8 +389,8 @@ def parser(package: Package) -> argparse.ArgumentParser:
     """The command line of `python -m <package>.training`."""
     made = argparse.ArgumentParser(
         prog=f"python -m {'torch_ref' if package == 'torch' else package}.training",
-        description="Train the network of a task: log, checkpoints, weights and, of a generative task, "
-        "samples/, grids of pictures, go to --out.",
+        description="Train the network of a task: log, checkpoints and weights go to --out, the "
+        "pictures of a generative task to samples/ there.",
     )
     made.add_argument("task", help="A name in datasets.tasks.")
     for option in OPTIONS:
