@@ -81,7 +81,6 @@ class Trainer:
         if settings.samples:
             pillow("Trainer")
         self.settings, self.out = settings, Path(out)
-        self._generative = settings.as_task.kind == "generative"
         self._data = load(settings)
         self._build()
         self.step_count = 0
@@ -110,7 +109,8 @@ class Trainer:
         s = self.settings
         self.generator = Generator(s.seed)
         self.model = build(s.as_task, s.model, self.generator, s.dropout).to(np.dtype(s.dtype))
-        self.criterion = None if self._generative else getattr(functional, s.as_task.loss)
+        own = s.as_task.kind == "generative"  # the model's loss
+        self.criterion = None if own else getattr(functional, s.as_task.loss)
         make = getattr(optim, s.optimizer, None)
         if make is None:
             check.refuse("Trainer", "an optimizer of scratch.optim", repr(s.optimizer))
