@@ -255,6 +255,19 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_every_recipe_is_learned_alike(name: str, tmp_path: Path) -> None:
+    """At a fifth of its length."""
+    of = settings(name, steps=get(name).steps // 5, dtype="float64", samples=4)
+    for side in SIDES:
+        train(side, of, tmp_path / side)
+    found, expected = (losses(tmp_path / side) for side in SIDES)
+    np.testing.assert_allclose(found, expected, rtol=1e-11)
+    assert drift(tmp_path / "scratch", tmp_path / "torch") < 1e-11
+    assert found[-1] < 0.6 * found[0]
+
+
+@pytest.mark.slow
 def test_event_files_have_pictures(small: str, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
