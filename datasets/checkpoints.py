@@ -10,6 +10,7 @@ A process that is killed at any moment leaves at worst hidden folders, which `cl
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -161,14 +162,18 @@ def like(held: Any, saved: Any) -> Any:
         saved: its successor, read from JSON.
 
     Returns:
-        The same with tuples and Counters where `held` has them.
+        The same with tuples, Counters, and infinities for null, where `held` has them.
     """
     if isinstance(held, Counter):
         return Counter({int(key): count for key, count in saved.items()})
     if isinstance(held, Mapping):
         return {key: like(held.get(key), value) for key, value in saved.items()}
+    if isinstance(held, list) and isinstance(saved, list) and len(held) == len(saved):
+        return [like(*pair) for pair in zip(held, saved, strict=True)]
     if isinstance(held, tuple):
         return tuple(saved)
+    if saved is None and isinstance(held, float) and math.isinf(held):
+        return held
     return saved
 
 

@@ -67,7 +67,7 @@ class Log:
         seen = [r for r in self.records if r["event"] in ("start", "resume")]
         if not seen:
             self.write({"event": "start", "step": 0, **machine, **run})
-        elif any(seen[-1].get(name) != value for name, value in _plain(machine).items()):
+        elif any(seen[-1].get(name) != value for name, value in plain(machine).items()):
             self.write({"event": "resume", "step": step, **machine})
 
     def sync(self) -> None:
@@ -92,15 +92,15 @@ def _kept(path: Path, step: int) -> list[Record]:
 
 
 def _line(record: Record) -> str:
-    return json.dumps(_plain(record), allow_nan=False) + "\n"
+    return json.dumps(plain(record), allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """As JSON gives it back; what is no finite number, which JSON lacks, as null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -128,7 +128,7 @@ class Best:
 
     def state(self) -> dict[str, Any]:
         """For JSON, where infinity is null."""
-        state: dict[str, Any] = _plain(asdict(self))
+        state: dict[str, Any] = plain(asdict(self))
         return state
 
     @classmethod
@@ -224,9 +224,10 @@ def say(outcome: Outcome, target: float, metric: str, out: str) -> str:
             f"interrupted after step {outcome.step:,}; the checkpoint is written, "
             f"the same command with --resume goes on"
         )
+    judged = "" if metric == "loss" else f", test {metric} {outcome.metric:.4f}"
     return (
         f"{outcome.status} after step {outcome.step:,}, {outcome.seconds:.2f} s in this process; "
-        f"test loss {outcome.loss:.4g}, test {metric} {outcome.metric:.4f}, "
+        f"test loss {outcome.loss:.4g}{judged}, "
         f"the recipe's target is {target:.4f}\nweights: {out}/model.safetensors"
     )
 

@@ -6,7 +6,9 @@ problems = differences(saved, settings)                      may that run go on 
 
 batch      batch_size rows; `accumulate` of them make up one step, whose gradient is that of the
            mean over all their rows
-schedule   a class of lr_scheduler, stepped once a step; its length is that of the run
+schedule   a class of lr_scheduler, stepped once a step; its length is that of the run. The one that
+           waits for a plateau is stepped at evaluations, with their loss
+warmup     before it, the rate rises: k / (warmup + 1) of it at the k-th of so many steps
 validation cut from the training rows; the test rows are looked at once, at the end
 HOW        what may differ between a run and the one that goes on with it: where and how fast it
            computes, what it writes, and how far it goes
@@ -38,13 +40,18 @@ SCHEDULES: Mapping[str, Mapping[str, str]] = {
     "CosineAnnealingWarmRestarts": {},
     "OneCycleLR": {"total_steps": "steps", "max_lr": "lr"},
     "CyclicLR": {"max_lr": "lr"},
+    "ReduceLROnPlateau": {},
 }
+PLATEAU = "ReduceLROnPlateau"
+# They begin with a rise of their own, or wait for evaluations from the first step on.
+NO_WARMUP = ("OneCycleLR", "CyclicLR", PLATEAU)
+SAMPLES = 64  # pictures of a generative task, unless told otherwise
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 ENGINES = ("auto", "fused", "foreach", "for-loop")
 STRATEGIES = ("ddp", "fsdp")
 HOW = frozenset(
     {"steps", "log_every", "checkpoint_every", "keep", "device", "precision", "compile"}
-    | {"workers", "pin_memory", "engine", "channels_last", "tensorboard", "strategy"}
+    | {"workers", "pin_memory", "engine", "channels_last", "tensorboard", "strategy", "samples"}
 )
 
 
@@ -69,6 +76,7 @@ class Settings:
     dtype: str = "float32"
     schedule: str | None = None
     schedule_args: dict[str, Any] | None = None
+    warmup: int = 0
     clip_norm: float | None = None
     accumulate: int = 1
     ema: float | None = None
@@ -79,6 +87,7 @@ class Settings:
     log_every: int = 50
     checkpoint_every: int = 0
     keep: int = 3
+    samples: int = 0
     device: str = "auto"
     compile: bool = False
     workers: int = 0
@@ -91,7 +100,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         name = "Settings"
-        get(self.task)
+        task = get(self.task)
         for field, low in (
             ("batch_size", 1),
             ("steps", 1),
@@ -101,6 +110,8 @@ class Settings:
             ("evaluate_every", 0),
             ("checkpoint_every", 0),
             ("workers", 0),
+            ("warmup", 0),
+            ("samples", 0),
         ):
             check.size(name, field, getattr(self, field), low)
         check.seed(name, self.seed)
@@ -128,6 +139,18 @@ class Settings:
             check.refuse(name, "validation > 0 where evaluate_every is", self.validation)
         if self.patience is not None and not self.evaluate_every:
             check.refuse(name, "evaluate_every > 0 where patience is given", self.evaluate_every)
+        if self.schedule == PLATEAU and not self.evaluate_every:
+            check.refuse(name, f"evaluate_every > 0 where {PLATEAU} is", self.evaluate_every)
+        mode = (self.schedule_args or {}).get("mode", "min")
+        if self.schedule == PLATEAU and mode != "min":
+            check.refuse(name, f"mode min of {PLATEAU}, which sees the loss", repr(mode))
+        if self.warmup and self.schedule in NO_WARMUP:
+            expected = f"warmup 0, or a schedule other than {', '.join(NO_WARMUP)}"
+            check.refuse(name, expected, f"warmup {self.warmup} before {self.schedule}")
+        if self.warmup >= self.steps:
+            check.refuse(name, f"warmup below the {self.steps} steps of the run", self.warmup)
+        if self.samples and task.kind != "generative":
+            check.refuse(name, "samples of a generative task only", f"some of {self.task}")
 
     @property
     def as_task(self) -> Task:
@@ -175,13 +198,24 @@ OPTIONS = (
     Option("dtype", str, "Of the weights.", "float32", None, ("float32", "float64")),
     Option("schedule", str, "Of the learning rate.", None, None, tuple(SCHEDULES)),
     Option("schedule_args", dict, "Its arguments as JSON; its length follows from steps."),
+    Option("warmup", int, "Steps before the schedule, in which the rate rises evenly to lr.", 0),
     Option("clip_norm", float, "Bound on the norm of all gradients together."),
     Option("ema", float, "Decay of an average of the weights, which is evaluated and kept."),
-    Option("validation", float, "Share of the training rows to evaluate on; 0.1 with patience."),
+    Option(
+        "validation",
+        float,
+        "Share of the training rows to evaluate on; 0.1 with patience or ReduceLROnPlateau.",
+    ),
     Option("evaluate_every", int, "Steps between evaluations; those of an epoch if left out."),
     Option("patience", int, "Evaluations without a better loss after which to stop at the best."),
     Option("checkpoint_every", int, "Steps between checkpoints; 0 for the last only.", 0),
     Option("keep", int, "Checkpoints that are kept.", 3),
+    Option(
+        "samples",
+        int,
+        "Pictures that a generative task draws at each evaluation and at the end, from the same "
+        f"noise each time; 0 for none, {SAMPLES} if left out.",
+    ),
     Option("log_every", int, "Steps between lines of the log.", 50),
     Option("device", str, "auto, cpu, cuda or cuda:1.", "auto", "torch"),
     Option(
@@ -224,6 +258,7 @@ def resolve(task: str, given: Mapping[str, Any] | None = None) -> Settings:
     _optimizer(options, recipe)
     _lengths(options, recipe)
     _schedule(options)
+    options.setdefault("samples", SAMPLES if recipe.kind == "generative" else 0)
     return Settings(task, **options)
 
 
@@ -258,15 +293,16 @@ def _optimizer(options: dict[str, Any], recipe: Task) -> None:
 
 def _lengths(options: dict[str, Any], recipe: Task) -> None:
     options.setdefault("batch_size", recipe.batch_size)
-    if options.get("evaluate_every") or "patience" in options:
+    watched = "patience" in options or options.get("schedule") == PLATEAU
+    if options.get("evaluate_every") or watched:
         options.setdefault("validation", 0.1)
     epochs = options.pop("epochs", None)
     if epochs is not None and "steps" in options:
         check.refuse("resolve", "steps or epochs", "both")
     evaluated = "evaluate_every" in options or not options.get("validation")
     if epochs is not None or not evaluated:
-        uncounted = {**options, "patience": None, "evaluate_every": 0, "schedule": None}
-        plain = Settings(recipe.name, **{"steps": 1, **uncounted})
+        uncounted = {"patience": None, "evaluate_every": 0, "schedule": None, "warmup": 0}
+        plain = Settings(recipe.name, **{"steps": 1, **options, **uncounted})
         epoch = steps_of_an_epoch(len(load(plain).train_x), plain)
         if epochs is not None:
             options["steps"] = epoch * check.size("resolve", "epochs", epochs, 1)
@@ -280,7 +316,9 @@ def _schedule(options: dict[str, Any]) -> None:
     if schedule is None and given is not None:
         check.refuse("resolve", "a schedule where schedule_args are given", "none")
     if schedule in SCHEDULES:
-        run = {"steps": options["steps"], "lr": options["optimizer_args"].get("lr", 1e-3)}
+        steps = check.size("resolve", "steps", options["steps"], 1)
+        steps -= check.size("resolve", "warmup", options.get("warmup", 0), 0)
+        run = {"steps": steps, "lr": options["optimizer_args"].get("lr", 1e-3)}
         length = {key: run[value] for key, value in SCHEDULES[str(schedule)].items()}
         options["schedule_args"] = length | dict(given or {})
 
@@ -351,7 +389,8 @@ def parser(package: Package) -> argparse.ArgumentParser:
     """The command line of `python -m <package>.training`."""
     made = argparse.ArgumentParser(
         prog=f"python -m {'torch_ref' if package == 'torch' else package}.training",
-        description="Train the network of a task: log, checkpoints and weights go to --out.",
+        description="Train the network of a task: log, checkpoints and weights go to --out, the "
+        "pictures of a generative task to samples/ there.",
     )
     made.add_argument("task", help="A name in datasets.tasks.")
     for option in OPTIONS:

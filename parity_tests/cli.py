@@ -342,8 +342,8 @@ def _train(task: str, package: str, out: str, resume: bool, overwrite: bool, **g
     """Train the network of TASK: in PyTorch, on a GPU if there is one, or with --package scratch.
 
     Writes into `--out`: log.jsonl, checkpoints that either side goes on with under `--resume`, and
-    at the end model.safetensors, the weights, which both sides load by the same names. Ctrl-C
-    finishes the step and writes a checkpoint.
+    at the end model.safetensors, the weights, which both sides load by the same names. A generative
+    task draws pictures into samples/ too. Ctrl-C finishes the step and writes a checkpoint.
     """
     import importlib
 

@@ -64,6 +64,8 @@ CROSSING: dict[str, Any] = {
     "patience": 5,
 }
 DROPOUT: dict[str, Any] = {"dropout": 0.3, "steps": 1500, "checkpoint_every": 100, "log_every": 100}
+# 1293 rows in batches of 323: the last has one row, and the second rank none.
+MADE: dict[str, Any] = {"task": "digits_vae", "steps": 8, "batch_size": 323, "samples": 4}
 NORMED: dict[str, Any] = {"task": "normed", "steps": 3, "batch_size": 15, "evaluate_every": 3}
 
 
@@ -121,6 +123,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train("torch", settings(**CROSSING, **way), out / f"onward {strategy}" / "rank0", until=10)
         jobs[f"normed {strategy}"] = {**NORMED, **way}, None
     jobs["whole"] = DROPOUT, None
+    jobs["made"] = {**MADE, "evaluate_every": 4, **DOUBLE}, None
     with torchrun("-m", "parity_tests.harness.ranks", str(out), json.dumps(jobs)) as process:
         for name, given in (*RUNS.items(), ("crossing", CROSSING)):
             train("torch", settings(**given, **DOUBLE), out / name)
@@ -146,7 +149,7 @@ def test_ranks_share_every_batch(name: str, strategy: str, trained: Path) -> Non
 @pytest.mark.slow
 def test_the_first_rank_alone_writes(trained: Path) -> None:
     runs = [path for path in trained.iterdir() if (path / "rank0").exists()]
-    assert len(runs) == 2 * (len(RUNS) + 3) + 1
+    assert len(runs) == 2 * (len(RUNS) + 3) + 2
     assert not [path for path in runs if (path / "rank1").exists()]
 
 
@@ -187,6 +190,23 @@ def test_the_statistics_that_are_evaluated_are_those_that_are_written(
     assert abs(found["loss"] - end["loss"]) <= ROUNDING * end["loss"]
     assert found["accuracy"] == end["accuracy"]
     assert worst(ours, trained / "normed ddp" / "rank0") < ROUNDING
+
+
+@pytest.mark.slow
+def test_a_model_with_its_own_loss_is_trained_by_ranks(trained: Path, tmp_path: Path) -> None:
+    """Each draws its own noise for its rows; what is evaluated and drawn is as in one process."""
+    ours = trained / "made" / "rank0"
+    of = settings(**MADE, evaluate_every=4, **DOUBLE)
+    assert log(ours)[0]["rows"]["train"] % MADE["batch_size"] == 1
+    found = [r["loss"] for r in log(ours) if r["event"] == "step"]
+    assert found[-2] < found[0] - 1  # of a whole batch
+    trainer = Trainer(of, tmp_path)
+    load_weights(trainer.model, ours / "model.safetensors")
+    data = load(of)
+    once = trainer.evaluate(data.test_x, data.test_y)["loss"]
+    assert abs(once - log(ours)[-1]["loss"]) <= ROUNDING * once
+    names = {p.name for p in (ours / "samples").iterdir()}
+    assert names == {"step-00000004.png", "step-00000008.png", "end.png"}
 
 
 @pytest.mark.slow
@@ -270,6 +290,10 @@ def of_two() -> Ranks:
         ({"sync_batch_norm": True}, r"a GPU for each rank where sync_batch_norm is.*, got cpu"),
         ({"batch_size": 1}, "a row of each batch for each of 2 ranks, got 1"),
         ({"strategy": "fsdp", "channels_last": True}, "fsdp without channels_last, got both"),
+        (
+            {"task": "digits_vae", "strategy": "fsdp"},
+            "ddp where the loss is the model's own, got fsdp",
+        ),
         (
             {"strategy": "fsdp", "optimizer": "Rprop"},
             "an optimizer that can step shards, got Rprop",

@@ -16,7 +16,7 @@ import safetensors.numpy
 import torch
 
 from datasets import checkpoints
-from datasets.settings import SCHEDULES, Settings
+from datasets.settings import NO_WARMUP, PLATEAU, SCHEDULES, Settings
 from parity_tests.harness import killing
 from parity_tests.harness.runs import (
     SIDES,
@@ -68,7 +68,11 @@ SCHEDULE_ARGS: dict[str, dict[str, Any]] = {
     "CosineAnnealingWarmRestarts": {"T_0": 4},
     "CyclicLR": {"base_lr": 1e-4, "step_size_up": 4},
     "ConstantLR": {"total_iters": 8},
+    "ReduceLROnPlateau": {"factor": 0.5, "patience": 0, "threshold": 0.5},
 }
+
+FAST_SCHEDULES = ("MultiStepLR", "OneCycleLR", "CyclicLR", PLATEAU)
+LATER = [name for name in SCHEDULES if name not in NO_WARMUP]
 
 
 def some(names: Iterable[str], fast: Sequence[str]) -> list[Any]:
@@ -116,9 +120,11 @@ def test_every_optimizer_goes_on(side: str, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("name", some(SCHEDULES, ("MultiStepLR", "OneCycleLR", "CyclicLR")))
+@pytest.mark.parametrize("name", some(SCHEDULES, FAST_SCHEDULES))
 def test_every_schedule_goes_on(side: str, name: str, tmp_path: Path) -> None:
     made: dict[str, Any] = {"schedule": name, "schedule_args": SCHEDULE_ARGS.get(name, {})}
+    if name == PLATEAU:
+        made |= {"evaluate_every": 2}
     goes_on_from_either(side, settings(dtype="float64", **made), tmp_path)
     moved, whole = (
         [r["lr"] for r in log(tmp_path / which) if r["event"] == "step"]
@@ -126,6 +132,24 @@ def test_every_schedule_goes_on(side: str, name: str, tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(moved, whole, rtol=1e-14)
     assert len(set(whole)) > 1
+    path = checkpoints.latest(tmp_path / "whole" / "checkpoints")
+    assert path is not None  # whose infinities are none of Python's own words
+    json.loads((path / "state.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("at", [3, 4, 6])
+@pytest.mark.parametrize("name", some(LATER, ("MultiStepLR",)))
+def test_a_rise_and_what_follows_go_on(side: str, at: int, name: str, tmp_path: Path) -> None:
+    """Cut before the schedule takes over, where it does, and after that."""
+    made: dict[str, Any] = {"schedule": name, "schedule_args": SCHEDULE_ARGS.get(name, {})}
+    of = settings(dtype="float64", warmup=4, steps=9, hidden="4", **made)
+    cut_and_whole(side, side, of, tmp_path, at=at)
+    assert everything(tmp_path / "cut") == everything(tmp_path / "whole")
+    assert log(tmp_path / "cut") == log(tmp_path / "whole")
+    train(OTHER[side], of, tmp_path / "moved", until=at)
+    train(side, of, tmp_path / "moved")
+    assert drift(tmp_path / "moved", tmp_path / "whole") < 1e-12
 
 
 def test_a_scalar_parameter_and_its_step_are_not_confused() -> None:
@@ -458,6 +482,7 @@ def test_a_spoilt_checkpoint_is_refused(
         ({"dtype": "float64"}, "dtype 'float32' for 'float64'"),
         ({"schedule": "OneCycleLR"}, "schedule None for 'OneCycleLR'"),
         ({"ema": 0.5}, "ema None for 0.5"),
+        ({"warmup": 3}, "warmup 0 for 3"),
         ({"accumulate": 2}, "accumulate 1 for 2"),
         ({"batch_size": 5}, "batch_size 64 for 5"),
         ({"patience": 5}, "patience None for 5"),

@@ -17,7 +17,7 @@ SCRATCH = Path(scratch.__file__).parent
 TORCH_REF = Path(torch_ref.__file__).parent
 ROOT = SCRATCH.parent
 ALLOWED = {
-    "datasets": {"numpy", "optuna", "sklearn", "pooch", "requests", "tqdm"},
+    "datasets": {"PIL", "numpy", "optuna", "sklearn", "pooch", "requests", "tqdm"},
     "scratch": {"numpy", "threadpoolctl"},
     "torch_ref": {"numpy", "torch", "safetensors"},
 }

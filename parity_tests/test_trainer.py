@@ -6,6 +6,7 @@ import os
 import runpy
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 
 from datasets import settings as runs
 from datasets.log import Best, Log, interruptible
-from datasets.settings import Settings, load, resolve
+from datasets.settings import PLATEAU, Settings, load, resolve
 from datasets.tabular import Dataset, digits
 from datasets.tasks import TASKS, get
 from parity_tests.harness.runs import (
@@ -193,6 +194,49 @@ def test_early_stopping_by_hand() -> None:
     assert Best.of(json.loads(json.dumps(watch.state()))) == watch
 
 
+# Rates
+
+
+def rates(out: Path) -> list[float]:
+    return [r["lr"] for r in log(out) if r["event"] == "step"]
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", [None, "CosineAnnealingLR", "CosineAnnealingWarmRestarts"])
+def test_the_rate_rises_and_the_schedule_begins(
+    side: str, name: str | None, tmp_path: Path
+) -> None:
+    """k / 5 of it at the first four steps; then what would have been without them."""
+    made: dict[str, Any] = {"hidden": "4", "lr": 0.02, "schedule": name}
+    if name == "CosineAnnealingWarmRestarts":
+        made["schedule_args"] = {"T_0": 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(side, settings(warmup=4, steps=11, **made), tmp_path / "risen")
+        train(side, settings(steps=7, **made), tmp_path / "alone")
+    found = rates(tmp_path / "risen")
+    np.testing.assert_allclose(found[:4], [0.02 * k / 5 for k in range(1, 5)], rtol=1e-14)
+    np.testing.assert_allclose(found[4:], rates(tmp_path / "alone"), rtol=1e-14)
+    assert found[4] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_rate_falls_where_the_validation_loss_does_not(side: str, tmp_path: Path) -> None:
+    """By hand from the log: halved after the evaluation that is the second bad one in a row."""
+    waits = {"factor": 0.5, "patience": 1, "threshold": 0.1}
+    of = settings(steps=90, evaluate_every=3, schedule=PLATEAU, schedule_args=waits, lr=0.05)
+    train(side, of, tmp_path)
+    best, bad, rate, fell = float("inf"), 0, 0.05, 0
+    for record in log(tmp_path)[1:-1]:
+        if record["event"] == "step":
+            assert record["lr"] == rate
+            continue
+        best, bad = (found, 0) if (found := record["loss"]) < best * 0.9 else (best, bad + 1)
+        if bad > 1:
+            rate, bad, fell = rate / 2, 0, fell + 1
+    assert 1 < fell < 14
+
+
 # torch's side of it
 
 
@@ -350,6 +394,11 @@ def test_what_is_left_out_is_the_recipe() -> None:
     assert (patient.steps, patient.evaluate_every, patient.validation) == (42, 21, 0.1)
     cosine = resolve("digits", {"schedule": "CosineAnnealingLR", "steps": 77})
     assert cosine.schedule_args == {"T_max": 77}
+    risen = resolve("digits", {"schedule": "CosineAnnealingLR", "steps": 77, "warmup": 7})
+    assert risen.schedule_args == {"T_max": 70}
+    waiting = resolve("digits", {"schedule": PLATEAU})
+    assert (waiting.validation, waiting.evaluate_every) == (0.1, 21)
+    assert resolve("digits_vae").samples == 64 and resolve("digits").samples == 0
     with pytest.raises(ValueError, match=r"MLP only, got dropout 0.5 for SimpleCNN"):
         resolve("shapes", {"dropout": 0.5})
     assert resolve("digits", {"evaluate_every": 0}).validation == 0
@@ -380,6 +429,14 @@ def test_what_is_left_out_is_the_recipe() -> None:
         ({"keep": 0}, "keep >= 1"),
         ({"workers": -1}, "workers >= 0"),
         ({"evaluate_every": 3, "validation": 0.0}, "validation > 0"),
+        ({"warmup": -1}, "warmup >= 0"),
+        ({"warmup": 7, "steps": 7}, "warmup below the 7 steps"),
+        ({"warmup": 3, "schedule": "OneCycleLR"}, "warmup 3 before OneCycleLR"),
+        ({"warmup": 3, "schedule": "CyclicLR"}, "warmup 3 before CyclicLR"),
+        ({"warmup": 3, "schedule": PLATEAU}, "warmup 3 before ReduceLROnPlateau"),
+        ({"schedule": PLATEAU, "validation": 0.0}, "evaluate_every > 0 where ReduceLROnPlateau"),
+        ({"schedule": PLATEAU, "schedule_args": {"mode": "max"}}, "sees the loss"),
+        ({"samples": 9}, "generative task only"),
     ],
 )
 def test_resolve_refuses(given: dict[str, Any], words: str) -> None:

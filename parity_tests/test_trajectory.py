@@ -10,7 +10,11 @@ from parity_tests.harness.trajectory import compare
 DRIFT = 1e-11
 
 
-@pytest.mark.parametrize("name", [name for name in TASKS if not TASKS[name].downloads])
+# Generative tasks, whose models have losses of their own, are in test_generative.
+HERE = [n for n, task in TASKS.items() if not task.downloads and task.kind != "generative"]
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_every_task_is_learned_alike(name: str) -> None:
     """Each recipe at a fifth of its length: losses and parameters agree to rounding."""
     task = TASKS[name]

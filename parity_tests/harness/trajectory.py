@@ -141,6 +141,11 @@ def compare(
         ValueError: if a model or optimizer is unknown or an argument is out of range.
     """
     dtype = np.dtype(dtype)
+    if task.kind == "generative":
+        raise ValueError(
+            f"compare: expected a task with a loss of outputs and targets, got {task.name}, "
+            f"whose model has its own; `parity train` takes either package"
+        )
     steps = task.steps if steps is None else steps
     if steps < 1:
         raise ValueError(f"compare: expected steps >= 1, got {steps}")

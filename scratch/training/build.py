@@ -2,6 +2,7 @@
 
 from datasets.tasks import Task
 from scratch import check, models
+from scratch.models.diffusion import linear_betas
 from scratch.nn.module import Module
 from scratch.random import Generator
 
@@ -21,6 +22,12 @@ def build(task: Task, model: str, generator: Generator, dropout: float = 0.0) ->
     Raises:
         ValueError: if the model is unknown or does not fit the task.
     """
+    if model == "DDPM" == task.model:
+        arguments = dict(task.model_args)
+        t = arguments.pop("noising")
+        denoiser = models.DenoisingUNet(task.input_size, **arguments, generator=generator)
+        # As Ho et al.'s noise, which grows from 1e-4 to 0.02 in 1000 steps, in fewer.
+        return models.DDPM(denoiser, linear_betas(t, 0.1 / t, 20 / t), generator=generator)
     if model == task.model != "MLP":
         network: Module = getattr(models, model)(**task.model_args, generator=generator)
         return network

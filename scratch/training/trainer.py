@@ -9,7 +9,8 @@ A step is forward, loss, backward, clip, step, and what follows it: schedule and
     accumulate   the batches of a step are parts of one larger batch, each with the share of its
                  rows in the mean; batch normalisation sees each by itself
     evaluated    the average where there is one, else the model; after an early stop the best
-    OUT          log.jsonl, checkpoints/, model.safetensors (what was evaluated)
+    generative   the loss is the model's own, evaluated with the same noise each time
+    OUT          log.jsonl, checkpoints/, model.safetensors (what was evaluated), samples/
 
 A run that is killed and resumed ends bit for bit where it would have ended. `torch_ref.training`
 writes the same log and reads the same checkpoints, the generator's state too: dropout draws the
@@ -24,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from datasets import checkpoints
-from datasets.log import Best, Clock, Log, Outcome, Record, host, peak_memory_mb
+from datasets.log import Best, Clock, Log, Outcome, Record, host, peak_memory_mb, plain
+from datasets.pictures import grid, pillow, write_png
 from datasets.settings import Settings, differences, load, steps_of_an_epoch
 from datasets.split import batch_stream
 from scratch import check, optim
@@ -32,14 +34,15 @@ from scratch.check import Array
 from scratch.nn import functional
 from scratch.nn.module import Module
 from scratch.nn.utils import clip_grad_norm_
-from scratch.optim import lr_scheduler
-from scratch.optim.lr_scheduler import LRScheduler
+from scratch.optim.lr_scheduler import ReduceLROnPlateau
 from scratch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from scratch.random import Generator
 from scratch.threads import get_num_threads
 from scratch.training import metrics, state
 from scratch.training.build import build
 from scratch.training.checkpoint import copy_weights, parse, save_weights, serialize
+from scratch.training.generative import draws, made, own_loss
+from scratch.training.schedule import make_schedule
 
 Batch = Sequence[tuple[Array, Array]]  # (x, t) of each part of it
 EVALUATED_AT_ONCE = 1024  # rows
@@ -62,6 +65,7 @@ class Trainer:
         ValueError: if a setting does not fit, a checkpoint is not whole or belongs to another run,
             naming why; what is in the folder stays as it was.
         FileExistsError: if a run is there, and neither `resume` nor `overwrite` is given.
+        ModuleNotFoundError: if there are pictures to write, and Pillow is absent.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class Trainer:
     ) -> None:
         if settings.precision != "fp32":
             check.refuse("Trainer", "precision fp32", settings.precision)
+        if settings.samples:
+            pillow("Trainer")
         self.settings, self.out = settings, Path(out)
         self._data = load(settings)
         self._build()
@@ -91,6 +97,7 @@ class Trainer:
             )
         elif overwrite:
             shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.out / "samples", ignore_errors=True)
             (self.out / "model.safetensors").unlink(missing_ok=True)
         checkpoints.clean(self._folder)
 
@@ -102,15 +109,13 @@ class Trainer:
         s = self.settings
         self.generator = Generator(s.seed)
         self.model = build(s.as_task, s.model, self.generator, s.dropout).to(np.dtype(s.dtype))
-        self.criterion = getattr(functional, s.as_task.loss)
+        own = s.as_task.kind == "generative"  # the model's loss
+        self.criterion = None if own else getattr(functional, s.as_task.loss)
         make = getattr(optim, s.optimizer, None)
         if make is None:
             check.refuse("Trainer", "an optimizer of scratch.optim", repr(s.optimizer))
         self.optimizer: optim.Optimizer = make(self.model.parameters(), **s.optimizer_args)
-        self.schedule: LRScheduler | None = None
-        if s.schedule is not None:
-            schedule = getattr(lr_scheduler, s.schedule)
-            self.schedule = schedule(self.optimizer, **(s.schedule_args or {}))
+        self.schedule = make_schedule(s, self.optimizer)
         self.average: AveragedModel | None = None
         if s.ema is not None:
             self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(s.ema))
@@ -123,19 +128,23 @@ class Trainer:
         self.optimizer.zero_grad()
         self._loss = 0.0
         for x, t in batch:
-            output, model_back = self.model(x)
-            loss, loss_back = self.criterion(output, t)
             share = len(t) / rows
-            gradients = loss_back()  # a floating target has one too
-            doutput = gradients[0] if isinstance(gradients, tuple) else gradients
-            model_back(doutput if share == 1 else doutput * share, needs_input_grad=False)
+            if self.criterion is None:
+                loss, loss_back = own_loss(self.model, x)
+                loss_back(share, needs_input_grad=False)
+            else:
+                output, model_back = self.model(x)
+                loss, loss_back = self.criterion(output, t)
+                gradients = loss_back()  # a floating target has one too
+                doutput = gradients[0] if isinstance(gradients, tuple) else gradients
+                model_back(doutput if share == 1 else doutput * share, needs_input_grad=False)
             self._loss += float(loss) * share
         if self.settings.clip_norm is not None:
             parameters = self.model.parameters()
             self._norm = float(clip_grad_norm_(parameters, self.settings.clip_norm))
         self.optimizer.step()
         self._lr = self.optimizer.param_groups[0]["lr"]
-        if self.schedule is not None:
+        if self.schedule is not None and not isinstance(self.schedule, ReduceLROnPlateau):
             self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -220,6 +229,14 @@ class Trainer:
         model, task = self.evaluated, self.settings.as_task
         model.eval()
         starts = range(0, len(x), EVALUATED_AT_ONCE)
+        if self.criterion is None:
+            drawn, total = draws(model, x), 0.0
+            for i in starts:
+                part = slice(i, i + EVALUATED_AT_ONCE)
+                loss, _ = own_loss(model, x[part], **{k: v[part] for k, v in drawn.items()})
+                total += float(loss) * len(x[part])
+            model.train()
+            return {"loss": total / len(x)}
         output = np.concatenate([model(x[i : i + EVALUATED_AT_ONCE])[0] for i in starts])
         model.train()
         loss, _ = self.criterion(output, t)
@@ -235,7 +252,20 @@ class Trainer:
         best = self.early_stopping.update(self.step_count, found["loss"])
         if best and self.settings.patience is not None:
             self._best = self.evaluated.state_dict()
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(found["loss"])
+        self._draw(f"step-{self.step_count:08d}")
         return {"event": "evaluation", "step": self.step_count, **found, "best": best}
+
+    def _draw(self, name: str) -> None:
+        """A file of pictures that `evaluated` makes, if the run has any."""
+        if not self.settings.samples:
+            return
+        model, (mean, std) = self.evaluated, self.settings.as_task.scale or (0.0, 1.0)
+        model.eval()
+        pictures = made(model, (self.settings.samples, *self._data.train_x.shape[1:]))
+        model.train()
+        write_png(self.out / "samples" / f"{name}.png", grid(mean + std * pictures))
 
     def _patience_is_over(self) -> bool:
         patience = self.settings.patience
@@ -251,6 +281,7 @@ class Trainer:
         if self._best is not None:
             self.evaluated.load_state_dict(self._best)
         found = self.evaluate(self._data.test_x, self._data.test_y)
+        self._draw("end")
         save_weights(self.evaluated, self.out / "model.safetensors")
         log.write({"event": "end", "step": step, **found, "seconds": round(clock.seconds, 4)})
         metric = found[self.settings.as_task.metric]
@@ -343,7 +374,7 @@ class Trainer:
             "settings": self.settings.as_dict(),
             "sampler": {"seed": self.settings.seed, "epoch": epoch, "position": position},
             "param_groups": state.optimizer_groups(self.optimizer),
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "schedule": None if self.schedule is None else plain(self.schedule.state_dict()),
             "scaler": None,
             "generator": self.generator.get_state(),
             "cuda_generator": None,

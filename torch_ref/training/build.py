@@ -5,6 +5,7 @@ from torch import nn
 
 from datasets.tasks import Task
 from torch_ref import models
+from torch_ref.models.diffusion import linear_betas
 
 
 def build(task: Task, model: str, seed: int, dropout: float = 0.0) -> nn.Module:
@@ -23,6 +24,12 @@ def build(task: Task, model: str, seed: int, dropout: float = 0.0) -> nn.Module:
         ValueError: if the model is unknown or does not fit the task.
     """
     torch.manual_seed(seed)
+    if model == "DDPM" == task.model:
+        arguments = dict(task.model_args)
+        t = arguments.pop("noising")
+        denoiser = models.DenoisingUNet(task.input_size, **arguments)
+        # As Ho et al.'s noise, which grows from 1e-4 to 0.02 in 1000 steps, in fewer.
+        return models.DDPM(denoiser, linear_betas(t, 0.1 / t, 20 / t))
     if model == task.model != "MLP":
         network: nn.Module = getattr(models, model)(**task.model_args)
         return network

@@ -161,6 +161,11 @@ class Ranks:
                 str(device),
             ),
             (not (sharded and settings.channels_last), "fsdp without channels_last", "both"),
+            (
+                not (sharded and settings.as_task.kind == "generative"),
+                "ddp where the loss is the model's own",
+                "fsdp",
+            ),
             (not (sharded and name in UNSHARDED), "an optimizer that can step shards", name),
         ):
             if not possible:

@@ -10,7 +10,9 @@ Nothing in it waits for the device: losses stay there until they are logged.
     accumulate   the batches of a step are parts of one larger batch, each with the share of its
                  rows in the mean; batch normalisation sees each by itself
     evaluated    the average where there is one, else the model; after an early stop the best
-    OUT          log.jsonl, checkpoints/, model.safetensors (what was evaluated), tensorboard/
+    generative   the loss is the model's own, evaluated with the same noise each time
+    OUT          log.jsonl, checkpoints/, model.safetensors (what was evaluated), samples/,
+                 tensorboard/
 
 A run that is killed and resumed ends bit for bit where it would have ended, wherever the device
 computes the same twice (`fp32` asks cuDNN for that). `scratch.training` reads the same checkpoints.
@@ -29,19 +31,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from datasets import checkpoints
-from datasets.log import Best, Clock, Log, Outcome, Record, host, peak_memory_mb
+from datasets.log import Best, Clock, Log, Outcome, Record, host, peak_memory_mb, plain
+from datasets.pictures import grid, pillow, write_png
 from datasets.settings import Settings, differences, load, steps_of_an_epoch
 from datasets.split import batch_stream
 from torch_ref.training import metrics, state
 from torch_ref.training.build import build
 from torch_ref.training.checkpoint import check_weights, parse, serialize, write_tensors
 from torch_ref.training.distributed import NoLog, Ranks, one_first, spread, whole
+from torch_ref.training.generative import OwnLoss, draws, made
 from torch_ref.training.loader import load_batches
 from torch_ref.training.precision import autocast, set_precision
+from torch_ref.training.schedule import make_schedule
 
 Batch = Sequence[tuple[Tensor, Tensor]]  # (x, t) of each part of it
 EVALUATED_AT_ONCE = 1024  # rows
@@ -65,6 +70,7 @@ class Trainer:
             naming why; what is in the folder stays as it was.
         FileExistsError: if a run is there, and neither `resume` nor `overwrite` is given.
         RuntimeError: if there is no such device.
+        ModuleNotFoundError: if there are pictures to write, and Pillow is absent.
     """
 
     def __init__(
@@ -75,7 +81,10 @@ class Trainer:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
+        if settings.samples:
+            pillow("Trainer")
         self.settings, self.out = settings, Path(out)
+        self._generative = settings.as_task.kind == "generative"
         self.ranks = Ranks()
         self.device = self.ranks.device(settings.device)
         self.ranks.check(settings, self.device)
@@ -102,6 +111,7 @@ class Trainer:
             )
         elif overwrite and self.ranks.first:
             shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.out / "samples", ignore_errors=True)
             (self.out / "model.safetensors").unlink(missing_ok=True)
         if self.ranks.first:
             checkpoints.clean(self._folder)
@@ -120,14 +130,14 @@ class Trainer:
         if s.ema is not None:
             ema = get_ema_multi_avg_fn(s.ema)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(self.model, multi_avg_fn=ema)
-        self.shared = self.ranks.wrap(self.model, s, None if s.ema is None else self.evaluated)
+        trained = OwnLoss(self.model) if self._generative else self.model
+        self.shared = self.ranks.wrap(trained, s, None if s.ema is None else self.evaluated)
         self.forward = cast(nn.Module, torch.compile(self.shared) if s.compile else self.shared)
-        self.criterion: Callable[[Tensor, Tensor], Tensor] = getattr(functional, s.as_task.loss)
+        self.criterion: Callable[[Tensor, Tensor], Tensor] = (
+            (lambda output, _: output) if self._generative else getattr(functional, s.as_task.loss)
+        )
         self.optimizer = make_optimizer(s, self.model, self.device)
-        self.schedule: LRScheduler | None = None
-        if s.schedule is not None:
-            make = getattr(torch.optim.lr_scheduler, s.schedule)
-            self.schedule = make(self.optimizer, **(s.schedule_args or {}))
+        self.schedule = make_schedule(s, self.optimizer)
         self.autocast = autocast(s.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=s.precision == "fp16")
 
@@ -154,7 +164,7 @@ class Trainer:
         self.scaler.update()
         self._loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         self._lr = self.optimizer.param_groups[0]["lr"]
-        if self.schedule is not None:
+        if self.schedule is not None and not isinstance(self.schedule, ReduceLROnPlateau):
             self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
@@ -261,6 +271,10 @@ class Trainer:
         """
         model, task = self.evaluated, self.settings.as_task
         model.eval()
+        if self._generative:
+            loss = self._own_loss(model, x)
+            model.train()
+            return self.ranks.of_first({"loss": loss})
         with self.ranks.evaluating(model):
             parts = []
             for i in range(0, len(x), EVALUATED_AT_ONCE):
@@ -274,6 +288,20 @@ class Trainer:
             loss = self.criterion(output, target).item()
         model.train()
         return self.ranks.of_first({"loss": loss, task.metric: found})
+
+    def _own_loss(self, model: nn.Module, x: Any) -> float:
+        """The mean over rows of the model's own loss."""
+        drawn, total = draws(model, x), torch.zeros((), dtype=torch.float64, device=self.device)
+        with self.ranks.evaluating(model):
+            for i in range(0, len(x), EVALUATED_AT_ONCE):
+                part = slice(i, i + EVALUATED_AT_ONCE)
+                own = {k: self.ranks.share(v[part]) for k, v in {"input": x, **drawn}.items()}
+                if len(own["input"]):
+                    given = {k: torch.as_tensor(v, device=self.device) for k, v in own.items()}
+                    with self.autocast:
+                        loss = OwnLoss(model)(**given)
+                    total += loss * len(own["input"])
+        return self.ranks.sum(total).item() / len(x)
 
     @property
     def _weights_dtype(self) -> torch.dtype:
@@ -290,7 +318,24 @@ class Trainer:
         best = self.early_stopping.update(self.step_count, found["loss"])
         if best and self.settings.patience is not None:
             self._best = {k: v.clone() for k, v in self.evaluated.state_dict().items()}
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step(found["loss"])
+        self._draw("evaluation", f"step-{self.step_count:08d}")
         return {"event": "evaluation", "step": self.step_count, **found, "best": best}
+
+    def _draw(self, event: str, name: str) -> None:
+        """A file of pictures that `evaluated` makes, if the run has any and this is who writes."""
+        if not self.settings.samples or not self.ranks.first:
+            return
+        model, (mean, std) = self.evaluated, self.settings.as_task.scale or (0.0, 1.0)
+        model.eval()
+        pictures = made(model, (self.settings.samples, *self._data.train_x.shape[1:]))
+        model.train()
+        page = grid(mean + std * pictures)
+        write_png(self.out / "samples" / f"{name}.png", page)
+        if self._board is not None:
+            layout = "HW" if page.ndim == 2 else "HWC"
+            self._board.add_image(f"{event}/samples", page, self.step_count, dataformats=layout)
 
     def _patience_is_over(self) -> bool:
         patience = self.settings.patience
@@ -306,6 +351,7 @@ class Trainer:
         if self._best is not None:
             self.evaluated.load_state_dict(self._best)
         found = self.evaluate(self._data.test_x, self._data.test_y)
+        self._draw("end", "end")
         weights = self.ranks.whole(self.evaluated.state_dict())
         if self.ranks.first:
             write_tensors(weights, self.out / "model.safetensors")
@@ -431,7 +477,7 @@ class Trainer:
             "settings": self.settings.as_dict(),
             "sampler": {"seed": self.settings.seed, "epoch": epoch, "position": position},
             "param_groups": state.optimizer_groups(self.optimizer),
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "schedule": None if self.schedule is None else plain(self.schedule.state_dict()),
             "scaler": self.scaler.state_dict() or None,
             **generators[0],
             **({"ranks": generators[1:]} if self.ranks.size > 1 else {}),
