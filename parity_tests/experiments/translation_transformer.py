@@ -69,7 +69,7 @@ class Plan:
 
 
 SMOOTHED: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
-DATES = Plan(16_000, 1000, 3000, 64, 800, 128, 2, np.float32, 0.995)
+DATES = Plan(16_000, 1000, 5000, 64, 800, 128, 2, np.float32, 0.995)
 REVERSAL = Plan(16_000, 500, 2500, 64, 400, 128, 2, np.float32, 0.995)
 SMALL_DATES = Plan(4000, 200, 220, 32, 100, 48, 1)
 SMALL_REVERSAL = Plan(4000, 200, 170, 32, 100, 48, 1)

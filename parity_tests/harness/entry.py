@@ -98,7 +98,7 @@ class Layer:
         c: float64 tolerance in eps of a tensor's largest magnitude.
         steps: whether ten steps with each optimizer are compared.
         entries: how many entries of each array are held against finite differences one by one, as
-            `gradcheck` takes it, but for "auto", sixteen; the others all at once along a random
+            `gradcheck` takes it, but for "auto", eight; the others all at once along a random
             direction; None for no differences here, which in a deep network take seconds.
     """
 
