@@ -17,7 +17,7 @@ Kernels of a single channel (depthwise) leave nothing to multiply matrices for: 
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ SMALL = 2**22  # bytes of weight gradients above which shares are fewer: BLAS ha
 NARROW = 8  # channels below which BLAS is so slow at z's columns that w's, k times as many, win
 
 
-Room = dict[tuple[str, int], Array]  # what one call's threads work in, each in its own
+Room = dict[int, Array]  # what one call's threads work in, each in its own
 
 
 class Window(NamedTuple):
@@ -59,14 +59,15 @@ def correlate(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Array
     n, g, p = len(x), window.groups, math.prod(out)
     first, *others = _matrices(w, window)
     y = np.empty((n, g, len(w) // g, p), x.dtype)
-    room: Room = {}
+    columns_of, step = _columns(x, w, window, out)
+    products: Room = {}
 
     def multiply(images: slice) -> None:
-        columns, step = _columns(x[images], w, window, out, room)
-        total = np.matmul(first, columns[..., :p], out=y[images])
+        columns, total = columns_of(images), y[images]
+        np.matmul(first, columns[..., :p], out=total)
         for i, matrix in enumerate(others, 1):
             seen = columns[..., i * step : i * step + p]
-            total += np.matmul(matrix, seen, out=_own(room, "product", total.shape, x.dtype))
+            total += np.matmul(matrix, seen, out=_own(products, total.shape, x.dtype))
 
     for_each(multiply, _blocks(x, w, window, out))
     return y.reshape(n, len(w), *out)
@@ -82,13 +83,14 @@ def weight_gradient(x: Array, dy: Array, w: Array, window: Window) -> Array:
     blocks = list(_blocks(x, w, window, out))
     shares = min(PARTS, len(blocks), max(1, SMALL // w.nbytes))
     parts = np.zeros((shares, taps, g, w[0].size // taps, len(w) // g), x.dtype)
-    room: Room = {}
+    columns_of, step = _columns(x, w, window, out)
+    rows: Room = {}
 
     def multiply(part: int) -> None:
         for images in blocks[part::shares]:
-            columns, step = _columns(x[images], w, window, out, room)
+            columns = columns_of(images)
             turned = dy[images].reshape(-1, g, len(w) // g, p).swapaxes(2, 3)
-            drows = _own(room, "drows", turned.shape, x.dtype)
+            drows = _own(rows, turned.shape, x.dtype)
             np.copyto(drows, turned)
             for i, dmatrix in enumerate(parts[part]):
                 dmatrix += (columns[..., i * step : i * step + p] @ drows).sum(0)
@@ -144,12 +146,13 @@ def _scatter(y: Array, w: Array, window: Window, size: tuple[int, ...]) -> Array
     n, g, out = len(y), window.groups, y.shape[2:]
     matrix = w.reshape(g, len(w) // g, -1).swapaxes(1, 2)
     z = np.zeros((n, w.shape[1] * g, *size), y.dtype)
+    taps = list(itertools.product(*map(range, w.shape[2:])))
+    met = [_meet(size, out, window, tap) for tap in taps]
 
     def add(images: slice) -> None:
         columns: Any = matrix @ y[images].reshape(-1, g, len(w) // g, math.prod(out))
         columns = columns.reshape(-1, z.shape[1], *w.shape[2:], *out)
-        for tap in itertools.product(*map(range, w.shape[2:])):
-            inputs, positions = _meet(size, out, window, tap)
+        for tap, (inputs, positions) in zip(taps, met, strict=True):
             z[images][(..., *inputs)] += columns[:, :, *tap][(..., *positions)]
 
     for_each(add, _blocks(y, w, window, out))
@@ -173,31 +176,41 @@ def _matrices(w: Array, window: Window) -> Array:
 
 
 def _columns(
-    x: Array, w: Array, window: Window, out: tuple[int, ...], room: Room
-) -> tuple[Array, int]:
-    """Columns (N, groups, taps C / groups, rows P), and how far one tap of the first axis is."""
+    x: Array, w: Array, window: Window, out: tuple[int, ...]
+) -> tuple[Callable[[slice], Array], int]:
+    """What makes the columns (images, groups, taps C / groups, rows P) of some images.
+
+    Also how far one tap of the first axis is. Columns are their thread's, until it makes others.
+    """
     g, kernel = window.groups, w.shape[2:]
     if _along_first(w, window) > 1:
         out = (out[0] + window.dilation[0] * (kernel[0] - 1), *out[1:])
         kernel = (1, *kernel[1:])
     step = window.dilation[0] * math.prod(out[1:])
-    n, taps, c = len(x), math.prod(kernel), w.shape[1]
+    taps, c = math.prod(kernel), w.shape[1]
+    split = x.reshape(len(x), g, c, *x.shape[2:])
     if taps == 1 and out == x.shape[2:] and not any(window.before):
-        return x.reshape(n, g, c, -1), step
-    columns = _own(room, "columns", (n, g, taps, c, *out), x.dtype)
-    split = x.reshape(n, g, c, *x.shape[2:])
-    for i, tap in enumerate(itertools.product(*map(range, kernel))):
-        inputs, positions = _meet(x.shape[2:], out, window, tap)
-        columns[:, :, i][(..., *positions)] = split[(..., *inputs)]
-    return columns.reshape(n, g, taps * c, -1), step
+        return lambda images: split[images].reshape(-1, g, c, math.prod(out)), step
+    each = itertools.product(*map(range, kernel))
+    met = [_meet(x.shape[2:], out, window, tap) for tap in each]
+    room: Room = {}
+
+    def columns_of(images: slice) -> Array:
+        seen = split[images]
+        columns = _own(room, (len(seen), g, taps, c, *out), x.dtype)
+        for i, (inputs, positions) in enumerate(met):
+            columns[:, :, i][(..., *positions)] = seen[(..., *inputs)]
+        return columns.reshape(len(seen), g, taps * c, -1)
+
+    return columns_of, step
 
 
-def _own(room: Room, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """This thread's array of a name, kept for its next block: zeros at first."""
-    key = name, get_ident()
-    if key not in room or len(room[key]) < shape[0]:
-        room[key] = np.zeros(shape, dtype)
-    return room[key][: shape[0]]
+def _own(room: Room, shape: tuple[int, ...], dtype: Any) -> Array:
+    """This thread's array, kept for its next block: zeros at first."""
+    thread = get_ident()
+    if thread not in room or len(room[thread]) < shape[0]:
+        room[thread] = np.zeros(shape, dtype)
+    return room[thread][: shape[0]]
 
 
 def _meet(
@@ -216,7 +229,8 @@ def _meet(
 
 
 def _blocks(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Iterator[slice]:
-    """Slices of images whose columns fit into BLOCK, at least PARTS if there are as many images."""
+    """Slices of images whose columns fit into BLOCK; PARTS, unless each would be very small."""
     columns = w[0].size // _along_first(w, window) * window.groups * math.prod(out) * x.itemsize
-    step = max(1, min(-(-len(x) // PARTS), BLOCK // max(1, columns)))
+    most = BLOCK // max(1, columns)
+    step = max(1, min(most, max(most // 8, -(-len(x) // PARTS))))
     return (slice(i, i + step) for i in range(0, len(x), step))
