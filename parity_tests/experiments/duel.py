@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class Way:
         betas: Adam's.
         average: what a moving average of the generator's weights keeps at each round, of which the
             samples are then; None: of the generator itself.
+        slower: factor of the discriminator's rate.
+        sampling: further arguments of the generator where it is sampled.
     """
 
     make: Make
@@ -36,11 +39,14 @@ class Way:
     lr: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.999)
     average: float | None = None
+    slower: float = 1.0
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
     def optimizers(self, package: Any, players: Sequence[Any]) -> Any:
         """Adam of either player."""
         return tuple(
-            package.Adam(net.parameters(), lr=self.lr, betas=self.betas) for net in players
+            package.Adam(net.parameters(), lr=rate, betas=self.betas)
+            for net, rate in zip(players, (self.lr, self.lr * self.slower), strict=True)
         )
 
 
@@ -51,6 +57,7 @@ class Duel:
     Attributes:
         generator: the twins, in float64.
         discriminator: the same.
+        kept: what is sampled, of scratch: the generator's moving average, or the generator.
         losses: D's and G's of each round, scratch; NaN where G took no step.
         reference: the same in torch, if it plays.
         shadow: the same in torch from a start that is one floating-point number higher in every
@@ -60,6 +67,7 @@ class Duel:
 
     generator: Twins
     discriminator: Twins
+    kept: Callable[..., tuple[Array, Any]]
     losses: list[tuple[float, float]] = field(default_factory=list)
     reference: list[tuple[float, float]] = field(default_factory=list)
     shadow: list[tuple[float, float]] = field(default_factory=list)
@@ -130,8 +138,10 @@ def duel(
         net.double()
     shadow = [nudged(net) for net in theirs]
     pairs = [alike(a, b) for a, b in zip(way.make(scratch.models), theirs, strict=True)]
-    result = Duel(pairs[0], pairs[1])
     ours = [p.ours for p in pairs]
+    makers: tuple[Any, Any] = ours[0], theirs[0]
+    averages = () if way.average is None else pairs[0].averages(way.average)
+    result = Duel(pairs[0], pairs[1], partial((averages or makers)[0], **way.sampling))
     mine = way.optimizers(scratch.optim, ours)
     labels = () if label is None else (label,)
     tensors = [torch.from_numpy(a) for a in (noise, *labels)]
@@ -145,8 +155,6 @@ def duel(
                 first, second, yours, torch_training.Game(**way.game), map(_tensors, kept)
             )
         )
-    makers: tuple[Any, Any] = ours[0], theirs[0]
-    averages = () if way.average is None else pairs[0].averages(way.average)
     for record in played:
         result.losses.append(_numbers(record))
         if both:
@@ -156,16 +164,21 @@ def duel(
             average.update_parameters(net)
         if watched(record.step):
             mine_now, theirs_now = averages or makers
-            x, _ = mine_now.eval()(noise, *labels)
+            x, _ = mine_now.eval()(noise, *labels, **way.sampling)
             with torch.no_grad():
-                y = theirs_now.eval()(*tensors).numpy() if both else x
+                y = theirs_now.eval()(*tensors, **way.sampling).numpy() if both else x
             result.samples[record.step] = (x, y)
     return result
 
 
 def _tensors(given: training.Round) -> torch_training.Round:
-    parts: list[Any] = [None if a is None else torch.from_numpy(a) for a in given]
-    return torch_training.Round(*parts)
+    return torch_training.Round(*map(_tensor, given))
+
+
+def _tensor(part: Any) -> Any:
+    if isinstance(part, tuple):
+        return tuple(map(_tensor, part))
+    return torch.from_numpy(part) if isinstance(part, np.ndarray) else part
 
 
 def _numbers(record: Any) -> tuple[float, float]:

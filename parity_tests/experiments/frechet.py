@@ -62,6 +62,12 @@ class Yardstick:
         gaussian = rng.multivariate_normal(real.mean(0), np.cov(real, rowvar=False), count)
         self.reference = {"held-out digits": self(test[:count]), "a Gaussian's": self(gaussian)}
 
+    def sure(self, x: Array) -> float:
+        """The judge's mean probability of the class that it sees in each picture."""
+        logits, _ = self.judge.eval()(np.clip(np.reshape(x, (len(x), -1)), -1, 1))
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        return float((1 / odds.sum(1)).mean())
+
     def __call__(self, x: Array) -> float:
         """The distance of pictures (count, ...), clipped to the pixels' range."""
         return frechet(features(self.judge, np.clip(x, -1, 1)), self.known)

@@ -176,11 +176,15 @@ def alike(ours: nn.Module, theirs: torch.nn.Module) -> Twins:
 
 
 def nudged(model: torch.nn.Module) -> torch.nn.Module:
-    """A copy with every parameter one floating-point number higher."""
+    """A copy with every parameter one floating-point number higher.
+
+    Zeros stay: beside a kink, as that of a leaky ReLU over a first bias, they are no rounding.
+    """
     copied = copy.deepcopy(model)
     with torch.no_grad():
         for p in copied.parameters():
-            p.copy_(torch.nextafter(p, torch.full_like(p, math.inf)))
+            higher = torch.nextafter(p, torch.full_like(p, math.inf))
+            p.copy_(torch.where(p == 0, p, higher))
     return copied
 
 
