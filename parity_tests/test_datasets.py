@@ -213,6 +213,11 @@ def test_standardised_with_training_rows_alone(task: Task) -> None:
     else:
         train = test = rows
     standardizer, x = split.standardizer, data.x[train]
+    if task.scale is not None:  # the same units whatever the rows
+        mean, std = task.scale
+        assert np.all(standardizer.mean == mean) and np.all(standardizer.std == std)
+        assert np.allclose(split.train_x, (x - mean) / std, rtol=0, atol=1e-6)
+        return
     if x.ndim == 2:
         assert np.array_equal(standardizer.mean, x.mean(0))
         assert np.array_equal(standardizer.std, np.where(np.ptp(x, 0) == 0, 1, x.std(0)))
@@ -543,7 +548,7 @@ refusals: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         "get",
         lambda: datasets.get("digit"),
         ValueError,
-        "got 'digit'; did you mean digits or digit_images?",
+        "got 'digit'; did you mean digits or digits_vae or digits_ddpm?",
     ),
     ("get", lambda: datasets.get("Moons"), ValueError, "got 'Moons'; did you mean moons or mnist?"),
     ("get", lambda: datasets.get("?"), ValueError, "one of xor, circles,"),
