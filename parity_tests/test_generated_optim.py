@@ -258,7 +258,7 @@ def moved(
     return fresh, other
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(run=runs())
 def test_any_run(run: Run) -> None:
     with strict_warnings():
