@@ -11,10 +11,13 @@
 
 Guide: "meaningful loss metric (correlates with quality)", in its list of variants [4816-4820].
 Here eight Gaussians, WGAN-GP with five critic steps for each of the generator's, and the plain GAN
-beside it. Each way's first start is played in both packages, the others in scratch. A fresh critic
-ranks the checkpoints as the distance does; the loss that a run reports does not: early on it says
-how far its critic has come, and the penalty is in it. Near the data a fresh critic, trained for 400
-steps, sees less than the whole distance, and what it says ranks the share of good samples worse.
+beside it. Each way's first start is played in both packages, the others in scratch. Over a
+whole run a fresh critic ranks the checkpoints as the distance does, and the loss that the run
+reports does not: early on it says how far its critic has come, and the penalty is in it. Over the
+later half alone, near the data, the plain GAN's loss ranks better from two starts of three, where
+400 steps of a fresh critic miss what is left of the distance; WGAN-GP's is as good from one start,
+and the wrong way round from two. In five of six runs a fresh critic ranks the share of good samples
+worse than the distance.
 
 Sources: Arjovsky et al. 2017, arXiv:1701.07875, section 4.2; Gulrajani et al. 2017,
 arXiv:1704.00028, section 5.3.
@@ -150,7 +153,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Rank correlations, with the claims about them.
     """
     outcome = Outcome("critic_quality")
-    steps, starts, count, training = (50, 1, 150, 30) if small else (4000, 3, 1000, 400)
+    steps, starts, count, training = (30, 1, 100, 15) if small else (4000, 3, 1000, 400)
     # the distance changes most early: checkpoints are as many rounds apart by factor
     first = EVERY if small else 5 * EVERY
     points = np.geomspace(first, steps, 3 if small else 12)
@@ -202,13 +205,15 @@ def _claims(
         every = [r for each in ranks.values() for r in each]
         outcome.claim(
             "a fresh critic tells how far samples are, in every run: a rank correlation with the "
-            "exact distance of 0.85 or more",
+            "exact distance of 0.85 or more over all checkpoints",
             _each(ranks, "fresh"),
             min(r["fresh"] for r in every) >= 0.85,
         )
         outcome.claim(
-            "the loss of the run's own critic tells it worse, in every run",
-            _each(ranks, "own"),
+            "over all checkpoints the loss of the run's own critic tells it worse, in every run; over "
+            "the later half alone it need not",
+            f"{_each(ranks, 'own')}; later half {_each(ranks, 'own, later half')}, fresh "
+            + _each(ranks, "fresh, later half"),
             all(r["own"] < r["fresh"] for r in every),
         )
         ends = {n: [(c.distance[0], c.distance[-1]) for c in each] for n, each in courses.items()}
@@ -221,6 +226,12 @@ def _claims(
             + f"; of as many real points {floor:.2f}",
             all(b < a / 2 for each in ends.values() for a, b in each),
         )
+    told = [c.fresh[0] for each in courses.values() for c in each]
+    outcome.claim(
+        "of the first samples, far from the data, every fresh critic says that they are away",
+        ", ".join(f"{value:.2f}" for value in told),
+        min(told) > 0,
+    )
     gaps = [
         float(np.max(np.abs(each[0].fresh - each[0].reference)) / np.max(np.abs(each[0].reference)))
         for each in courses.values()
