@@ -210,8 +210,8 @@ def _claims(
             min(r["fresh"] for r in every) >= 0.85,
         )
         outcome.claim(
-            "over all checkpoints the loss of the run's own critic tells it worse, in every run; over "
-            "the later half alone it need not",
+            "over all checkpoints the loss of the run's own critic tells it worse, in every run; "
+            "over the later half alone it need not",
             f"{_each(ranks, 'own')}; later half {_each(ranks, 'own, later half')}, fresh "
             + _each(ranks, "fresh, later half"),
             all(r["own"] < r["fresh"] for r in every),
