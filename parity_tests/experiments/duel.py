@@ -152,7 +152,7 @@ def duel(
         yours = way.optimizers(torch.optim, (first, second))
         torch_games.append(
             torch_training.train_adversarial(
-                first, second, yours, torch_training.Game(**way.game), map(_tensors, kept)
+                first, second, yours, torch_training.Game(**way.game), map(as_tensors, kept)
             )
         )
     for record in played:
@@ -171,7 +171,8 @@ def duel(
     return result
 
 
-def _tensors(given: training.Round) -> torch_training.Round:
+def as_tensors(given: training.Round) -> torch_training.Round:
+    """The same round for torch."""
     return torch_training.Round(*map(_tensor, given))
 
 
