@@ -17,6 +17,7 @@ from datasets.settings import load
 from datasets.tabular import Dataset
 from datasets.tasks import TASKS, get
 from parity_tests.harness.runs import (
+    OTHER,
     SIDES,
     TRAINERS,
     drift,
@@ -26,7 +27,6 @@ from parity_tests.harness.runs import (
     settings,
     train,
 )
-from parity_tests.test_resume import OTHER
 from scratch.training import generative
 from torch_ref.training import generative as torch_generative
 

@@ -19,6 +19,7 @@ from datasets import checkpoints
 from datasets.settings import NO_WARMUP, PLATEAU, SCHEDULES, Settings
 from parity_tests.harness import killing
 from parity_tests.harness.runs import (
+    OTHER,
     SIDES,
     TRAINERS,
     arrays,
@@ -35,7 +36,6 @@ from scratch.random import Generator
 from torch_ref.training import state
 
 ROOT = Path(__file__).parent.parent
-OTHER = {"scratch": "torch", "torch": "scratch"}
 ALL_ON: dict[str, Any] = {
     "dropout": 0.3,
     "accumulate": 2,

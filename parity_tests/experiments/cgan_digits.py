@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.tasks import get
-from parity_tests.experiments.duel import Way, draws, duel
-from parity_tests.experiments.frechet import judge
+from parity_tests.experiments.duel import Way, draws, duel, same_game
+from parity_tests.experiments.frechet import digits, judge
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import SCRATCH, TORCH, figure
 from parity_tests.harness.draw import Array
@@ -44,16 +43,15 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     """
     outcome = Outcome("cgan_digits")
     steps, starts, least = (700, 1, 0.5) if small else (2000, 3, 0.9)
-    split = get("digits").load(0)
-    real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
-    knows = judge(real, split.train_y, 250 if small else 1500)
-    right = float(np.mean(knows(test)[0].argmax(1) == split.test_y))
+    real, labels, test, answers = digits()
+    knows = judge(real, labels, 250 if small else 1500)
+    right = float(np.mean(knows(test)[0].argmax(1) == answers))
     asked = np.tile(np.arange(10), 100)
     noise = np.random.default_rng(seed).standard_normal((len(asked), LATENT))
     every = steps // 5
     runs = []
     for s in range(seed, seed + starts):
-        given = draws(real, steps, BATCH, LATENT, s, split.train_y)
+        given = draws(real, steps, BATCH, LATENT, s, labels)
         runs.append(
             duel(WAY, given, noise, lambda k: k % every == 0, s, both=s == seed, label=asked)
         )
@@ -68,18 +66,12 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         "first start",
         bool(np.all(shares[:, -1] >= least)) and reference >= least,
     )
-    agree, shadow = runs[0].agreement()
-    outcome.claim(
-        "the twins play the same game: rounds until D's losses are 1e-6 apart, and until torch is "
-        "as far from itself with each weight one floating-point number higher",
-        f"{agree:,} and {shadow:,} of {steps:,}",
-        agree > 0.7 * shadow,
-    )
+    same_game(outcome, runs[:1])
     spread = [
         float(np.mean([r.samples[steps][0][asked == c].std(0).mean() for c in range(10)]))
         for r in runs
     ]
-    data = float(np.mean([real[split.train_y == c].std(0).mean() for c in range(10)]))
+    data = float(np.mean([real[labels == c].std(0).mean() for c in range(10)]))
     outcome.claim(
         "digits of one class are not all the same one",
         f"standard deviation of a pixel within a class {' '.join(f'{v:.2f}' for v in spread)}, "

@@ -34,7 +34,7 @@ from scipy.spatial.distance import cdist
 import scratch.models
 import torch_ref.models
 from datasets.plane import modes
-from parity_tests.experiments.duel import Duel, Way, as_tensors, draws, duel
+from parity_tests.experiments.duel import Duel, Way, as_tensors, draws, duel, same_game
 from parity_tests.experiments.gan_modes import (
     BATCH,
     HIDDEN,
@@ -241,13 +241,7 @@ def _claims(
         ", ".join(f"{gap:.0e} apart" for gap in gaps),
         max(gaps) < 1e-6,
     )
-    pairs = [each[0].game.agreement() for each in courses.values()]
-    outcome.claim(
-        "the twins play the same game: rounds until D's losses are 1e-6 apart, and until torch is "
-        "as far from itself with each weight one floating-point number higher",
-        ", ".join(f"{a:,} and {b:,}" for a, b in pairs) + f" of {steps:,}",
-        all(a > 0.7 * b for a, b in pairs),
-    )
+    pairs = same_game(outcome, [each[0].game for each in courses.values()])
     outcome.numbers["rounds alike, of the twins and of torch with its shadow"] = pairs
 
 

@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from datasets.tasks import get
-from parity_tests.experiments.duel import Duel, Way, draws, duel
-from parity_tests.experiments.frechet import Yardstick
+from parity_tests.experiments.duel import Duel, Way, draws, duel, same_game
+from parity_tests.experiments.frechet import Yardstick, digits
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import CLASSES, SCRATCH, TORCH, figure, mosaic
 from parity_tests.harness.draw import Array
@@ -62,11 +61,10 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     """
     outcome = Outcome("dcgan_digits")
     steps, starts, width = (48, 1, 4) if small else (1800, 3, 16)
-    split = get("digits").load(0)
-    real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
+    real, labels, test, _ = digits()
     count = 100 if small else len(test)
     with equal_threads(1):
-        far = Yardstick(real, split.train_y, test, count, 250 if small else 1500, seed)
+        far = Yardstick(real, labels, test, count, 250 if small else 1500, seed)
         noise = np.random.default_rng(seed).standard_normal((count, LATENT))
         pictures = np.kron(real.reshape(-1, 1, 8, 8), np.ones((2, 2)))
         runs = [
@@ -116,14 +114,8 @@ def _claims(
             f"{measured}; {named}",
             max(*ends, first) < reference["a Gaussian's"],
         )
-    agree, shadow = runs[0].agreement()
-    outcome.claim(
-        "the twins play the same game: rounds until D's losses are 1e-6 apart, and until torch is "
-        "as far from itself with each weight one floating-point number higher",
-        f"{agree:,} and {shadow:,} of {len(runs[0].losses):,}",
-        agree > 0.7 * shadow,
-    )
-    outcome.numbers["rounds alike, of the twins and of torch with its shadow"] = [agree, shadow]
+    (alike,) = same_game(outcome, [runs[0]])
+    outcome.numbers["rounds alike, of the twins and of torch with its shadow"] = alike
 
 
 def _draw(

@@ -25,8 +25,7 @@ import torch
 import scratch.models.diffusion
 import torch_ref.models.diffusion
 from datasets.plane import modes
-from datasets.tasks import get
-from parity_tests.experiments.frechet import Yardstick
+from parity_tests.experiments.frechet import Yardstick, digits
 from parity_tests.experiments.gan_modes import SPREAD, quality
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import CLASSES, SCRATCH, THIRD, TORCH, figure, mosaic
@@ -199,10 +198,9 @@ def _plane(outcome: Outcome, path: Path, small: bool, seed: int) -> Path:
 
 def _digits(outcome: Outcome, path: Path, small: bool, seed: int) -> Path:
     plan = SMALL_DIGITS if small else DIGITS
-    split = get("digits").load(0)
-    real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
+    real, labels, test, _ = digits()
     count = 40 if small else len(test)
-    far = Yardstick(real, split.train_y, test, count, 250 if small else 1500, seed)
+    far = Yardstick(real, labels, test, count, 250 if small else 1500, seed)
     reference = far.reference
     pair, losses = learned(real.reshape(-1, 1, SIDE, SIDE), plan, seed)
     shape = (count, 1, SIDE, SIDE)

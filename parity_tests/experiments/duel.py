@@ -11,6 +11,7 @@ import torch
 import scratch.models
 import scratch.optim
 import torch_ref.models
+from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.twins import Twins, alike, nudged
 from parity_tests.harness.draw import Array
 from scratch import training
@@ -174,6 +175,24 @@ def duel(
 def as_tensors(given: training.Round) -> torch_training.Round:
     """The same round for torch."""
     return torch_training.Round(*map(_tensor, given))
+
+
+def same_game(
+    outcome: Outcome, duels: Sequence[Duel], whose: str = "the twins"
+) -> list[tuple[int, int]]:
+    """Claim that twins stay together as long as torch stays with its shadow.
+
+    Returns:
+        Each duel's rounds of either agreement.
+    """
+    pairs = [each.agreement() for each in duels]
+    outcome.claim(
+        f"{whose} play the same game: rounds until D's losses are 1e-6 apart, and until torch is "
+        "as far from itself with each weight one floating-point number higher",
+        ", ".join(f"{a:,} and {b:,}" for a, b in pairs) + f" of {len(duels[0].losses):,}",
+        all(a > 0.7 * b for a, b in pairs),
+    )
+    return pairs
 
 
 def _tensor(part: Any) -> Any:

@@ -13,11 +13,19 @@ held-out digits, as many, are the reference.
 import numpy as np
 
 from datasets.split import batch_stream
+from datasets.tasks import get
 from parity_tests.harness.draw import Array
 from scratch.models import MLP
 from scratch.optim import Adam
 from scratch.random import Generator
 from scratch.training import train
+
+
+def digits() -> tuple[Array, Array, Array, Array]:
+    """Training digits (n, 64) with pixels in [-1, 1], their classes; the same of held-out ones."""
+    split = get("digits").load(0)
+    real, test = (2 * split.standardizer.inverse(x) - 1 for x in (split.train_x, split.test_x))
+    return real, split.train_y, test, split.test_y
 
 
 def judge(x: Array, t: Array, steps: int) -> MLP:

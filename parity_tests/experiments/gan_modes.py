@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from datasets.plane import centres, modes
-from parity_tests.experiments.duel import Duel, Way, draws, duel
+from parity_tests.experiments.duel import Duel, Way, draws, duel, same_game
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import SCRATCH, THIRD, figure
 from parity_tests.harness.draw import Array
@@ -119,13 +119,7 @@ def _claims(
         ", ".join(f"{c} of {k} modes, {g:.1%}" for k, (c, g) in zip(sizes, real, strict=True)),
         all(c == k and abs(g - 0.989) < 0.015 for k, (c, g) in zip(sizes, real, strict=True)),
     )
-    pairs = [runs[k, PLAIN][0].agreement() for k in sizes]
-    outcome.claim(
-        "the plain GAN's twins play the same game: rounds until D's losses are 1e-6 apart, and "
-        "until torch is as far from itself with each weight one floating-point number higher",
-        ", ".join(f"{a:,} and {b:,}" for a, b in pairs) + f" of {steps:,}",
-        all(a > 0.7 * b for a, b in pairs),
-    )
+    same_game(outcome, [runs[k, PLAIN][0] for k in sizes], "the plain GAN's twins")
     first = {key: quality(r[0].samples[min(r[0].samples)][0], key[0])[1] for key, r in runs.items()}
     better = [key for key, each in found.items() if np.mean([g for _, g in each]) > first[key]]
     outcome.claim(

@@ -7,9 +7,9 @@ maps       where each head of the last layer looked when it wrote each character
 The same tasks as in `translation_rnn`, by the paper's training: Adam (0.9, 0.98, 1e-9), Noam's
 schedule, labels smoothed by 0.1. Dropout, of which such data need none, is left out. The paper
 averages its last checkpoints; here a moving average of the weights answers, as the last steps'
-noise costs exactness. At full size all is float32. Longer is not surer on dates: with gradients
-near zero Adam's steps leap now and then, and a run of 5,000 steps ended at 90% in scratch, at 100%
-in torch; one of 3,000 whose rate fell to zero in the last 1,000 ended so too.
+noise costs exactness. At full size all is float32. Longer is not surer on dates: a run of
+5,000 steps ended at 905 of 1,000 in scratch and at 1,000 in torch, and so did one of 3,000 whose
+rate fell to zero in the last 1,000. Why is not known.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3 and 5.
 """

@@ -21,6 +21,7 @@ TRAINERS: Mapping[str, Any] = {
     "torch": torch_ref.training.Trainer,
 }
 SIDES = tuple(TRAINERS)
+OTHER = {"scratch": "torch", "torch": "scratch"}
 TIMES = ("seconds", "rows_per_second", "memory_mb")
 
 

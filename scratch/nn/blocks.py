@@ -26,6 +26,21 @@ def each_block(function: Callable[..., object], *arrays: Array) -> None:
     )
 
 
+def filled(function: Callable[..., object], *arrays: Array) -> Array:
+    """A new array like the first, which the function fills piece by piece.
+
+    Args:
+        function: takes a piece of each of the arrays and, last, of the new one.
+        arrays: as for `each_block`.
+
+    Returns:
+        C-contiguous array of the first one's shape and dtype.
+    """
+    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    each_block(function, *arrays, out)
+    return out
+
+
 def each_rows(function: Callable[..., object], *arrays: Array) -> None:
     """The same along the first axis alone: each piece has whole rows, so that they can be summed.
 

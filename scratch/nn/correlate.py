@@ -32,7 +32,6 @@ PARTS = 4  # shares of the images, at most: what threads take, whose weight grad
 SMALL = 2**22  # bytes of weight gradients above which shares are fewer: BLAS has enough in one
 NARROW = 8  # channels below which BLAS is so slow at z's columns that w's, k times as many, win
 
-
 Room = dict[int, Array]  # what one call's threads work in, each in its own
 
 
@@ -146,13 +145,13 @@ def _scatter(y: Array, w: Array, window: Window, size: tuple[int, ...]) -> Array
     n, g, out = len(y), window.groups, y.shape[2:]
     matrix = w.reshape(g, len(w) // g, -1).swapaxes(1, 2)
     z = np.zeros((n, w.shape[1] * g, *size), y.dtype)
-    taps = list(itertools.product(*map(range, w.shape[2:])))
-    met = [_meet(size, out, window, tap) for tap in taps]
+    taps = itertools.product(*map(range, w.shape[2:]))
+    met = [(tap, *_meet(size, out, window, tap)) for tap in taps]
 
     def add(images: slice) -> None:
         columns: Any = matrix @ y[images].reshape(-1, g, len(w) // g, math.prod(out))
         columns = columns.reshape(-1, z.shape[1], *w.shape[2:], *out)
-        for tap, (inputs, positions) in zip(taps, met, strict=True):
+        for tap, inputs, positions in met:
             z[images][(..., *inputs)] += columns[:, :, *tap][(..., *positions)]
 
     for_each(add, _blocks(y, w, window, out))

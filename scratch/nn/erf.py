@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from scratch.check import Array
-from scratch.nn.blocks import each_block
+from scratch.nn.blocks import filled
 
 Polynomial = tuple[float, ...]  # constant term first
 
@@ -67,9 +67,7 @@ def erf(x: Array) -> Array:
     Returns:
         New array of x's shape and dtype.
     """
-    y = np.empty(x.shape, x.dtype)
-    each_block(lambda xs, ys: np.tanh(_arctanh_erf(xs), out=ys), x, y)
-    return y
+    return filled(lambda xs, ys: np.tanh(_arctanh_erf(xs), out=ys), x)
 
 
 def _arctanh_erf(x: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
-from scratch.nn.blocks import each_block
+from scratch.nn.blocks import each_block, filled
 from scratch.nn.erf import erf
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
@@ -74,19 +74,11 @@ def _exact(x: Array) -> tuple[Array, Backward]:
         slope += p
         slope *= dy
 
-    def backward(dy: Array) -> Array:
-        dx = np.empty(x.shape, x.dtype)
-        each_block(input_gradient, x, distribution, dy, dx)
-        return dx
-
     each_block(forward, x, distribution, y)
-
-    return y, backward
+    return y, lambda dy: filled(input_gradient, x, distribution, dy)
 
 
 def _tanh(x: Array) -> tuple[Array, Backward]:
-    y = np.empty(x.shape, x.dtype)
-
     def forward(x: Array, y: Array) -> None:
         _tanh_u(x, out=y)
         y += 1
@@ -106,14 +98,7 @@ def _tanh(x: Array) -> tuple[Array, Backward]:
         slope *= dy
         slope *= 0.5
 
-    def backward(dy: Array) -> Array:
-        dx = np.empty(x.shape, x.dtype)
-        each_block(input_gradient, x, dy, dx)
-        return dx
-
-    each_block(forward, x, y)
-
-    return y, backward
+    return filled(forward, x), lambda dy: filled(input_gradient, x, dy)
 
 
 def _tanh_u(x: Array, out: Array) -> Array:

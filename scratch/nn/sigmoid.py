@@ -19,7 +19,7 @@ import numpy as np
 
 from scratch import check
 from scratch.check import Array
-from scratch.nn.blocks import each_block
+from scratch.nn.blocks import filled
 from scratch.nn.module import Module
 from scratch.nn.op import Backward, op
 from scratch.nn.select import pick
@@ -34,9 +34,7 @@ def logistic(x: Array) -> Array:
     Returns:
         Array of x's shape and dtype.
     """
-    s = np.empty(x.shape, x.dtype)
-    each_block(_logistic, x, s)
-    return s
+    return filled(_logistic, x)
 
 
 def _logistic(x: Array, s: Array) -> None:
@@ -67,12 +65,7 @@ def sigmoid(input: Array) -> tuple[Array, Backward]:
         dx *= y
         dx *= dy
 
-    def backward(dy: Array) -> Array:
-        dx = np.empty(y.shape, y.dtype)
-        each_block(input_gradient, y, dy, dx)
-        return dx
-
-    return y, backward
+    return y, lambda dy: filled(input_gradient, y, dy)
 
 
 @op
@@ -152,7 +145,6 @@ def silu(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
     Source: Elfwing, Uchibe & Doya 2018, arXiv:1702.03118, equation 5.
     """
     x = check.floating("silu", "input", input)
-    y = np.empty(x.shape, x.dtype)
 
     def forward(x: Array, y: Array) -> None:
         _logistic(x, y)
@@ -160,7 +152,7 @@ def silu(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
             y *= x
 
     def input_gradient(x: Array, dy: Array, dx: Array) -> None:
-        s = np.empty(x.shape, x.dtype)
+        s = np.empty_like(x)
         _logistic(x, s)
         np.subtract(1, s, out=dx)
         with np.errstate(invalid="ignore"):
@@ -169,13 +161,7 @@ def silu(input: Array, inplace: bool = False) -> tuple[Array, Backward]:
             dx *= s
         dx *= dy
 
-    def backward(dy: Array) -> Array:
-        dx = np.empty(x.shape, x.dtype)
-        each_block(input_gradient, x, dy, dx)
-        return dx
-
-    each_block(forward, x, y)
-    return y, backward
+    return filled(forward, x), lambda dy: filled(input_gradient, x, dy)
 
 
 @op

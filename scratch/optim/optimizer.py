@@ -246,7 +246,7 @@ class Optimizer:
             self._scratch[key] = scratch
         a, b = scratch
         arrays = values, gradient, *state
-        if all(x.flags.c_contiguous for x in arrays):
+        if all(x.flags.c_contiguous for x in arrays):  # views cost less of the lock than nditer
             flat = [x.reshape(-1) for x in arrays]
             if size == values.size:
                 yield *flat, a[:size], b[:size]
