@@ -17,8 +17,6 @@ OTHER = (  # a well-known package has the import name `datasets` too
     "parity: `datasets` here is another package ({path}); "
     "install parity in an environment of its own"
 )
-# As `scratch` does, which is imported by the commands that need it: BLAS reads it with NumPy.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 try:
     import numpy as np
     import typer

@@ -4,7 +4,11 @@ import os
 
 # OpenBLAS reads this when NumPy loads it. Its threads wait for the next product by spinning, 25 ms
 # long as built, on cores that elementwise work and torch could use: 2^20 cycles are a third of one.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+if "OPENBLAS_THREAD_TIMEOUT" not in os.environ:
+    os.environ["OPENBLAS_THREAD_TIMEOUT"] = "20"
+    import numpy as numpy
+
+    del os.environ["OPENBLAS_THREAD_TIMEOUT"]  # child processes are as they were
 
 # isort: split
 from scratch import models as models
