@@ -1,12 +1,14 @@
 """Options of the suite."""
 
 import os
+import random
 
 import pytest
 import torch
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
+import scratch.random
 from scratch.threads import set_num_threads
 
 
@@ -27,6 +29,14 @@ def pytest_configure() -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--device cuda runs the torch side of the catalog on a GPU."""
     parser.addoption("--device", default="cpu", choices=("cpu", "cuda"), help="torch's side")
+
+
+@pytest.fixture(autouse=True)
+def _same_draws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test draws without a seed of its own is the same in every run, whatever ran before."""
+    draws = random.Random(request.node.nodeid)
+    monkeypatch.setattr(scratch.random, "randbits", draws.getrandbits)
+    torch.manual_seed(draws.getrandbits(63))
 
 
 @pytest.fixture(scope="session")

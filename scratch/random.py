@@ -23,8 +23,8 @@ words w from the Mersenne twister.
 """
 
 import math
-import secrets
 from collections.abc import Mapping, Sequence
+from secrets import randbits
 from typing import Any, Self
 
 import numpy as np
@@ -54,7 +54,7 @@ class Generator:
     seed: int
 
     def __init__(self, seed: int | None = None) -> None:
-        self.manual_seed(secrets.randbits(64) if seed is None else seed)
+        self.manual_seed(randbits(64) if seed is None else seed)
 
     def __repr__(self) -> str:
         return f"Generator(seed={self.seed})"
