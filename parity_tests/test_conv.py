@@ -11,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
+from parity_tests.catalog import conv
+from parity_tests.harness.check import check
+from parity_tests.harness.entry import Entry
 from scratch import nn
 from scratch.check import Array
-from scratch.nn import correlate
+from scratch.nn import correlate, images_last
 from scratch.nn import functional as F
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -159,7 +162,7 @@ GENERATED = settings(
 
 @GENERATED
 @given(
-    n=st.integers(1, 2),  # without images torch checks next to nothing
+    n=st.sampled_from((1, 2, 9)),  # without images torch checks next to nothing
     channels=st.sampled_from([1, 2, 3, 4, 9]),
     outputs=st.sampled_from([1, 2, 4, 6]),
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
@@ -190,7 +193,7 @@ def test_conv2d_over_generated_options(
 
 @GENERATED
 @given(
-    n=st.integers(1, 2),  # without images torch checks next to nothing
+    n=st.sampled_from((1, 2, 9)),  # without images torch checks next to nothing
     channels=st.sampled_from([1, 2, 4, 6]),
     inner=st.sampled_from([1, 2, 3, 9]),
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
@@ -247,13 +250,14 @@ def agree(
 # What a network relies on
 
 
+@pytest.mark.parametrize("n", [5, 20])
 @pytest.mark.parametrize("groups", [1, 2, 12])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_blocks_of_images_change_nothing(
-    groups: int, stride: int, monkeypatch: pytest.MonkeyPatch
+    n: int, groups: int, stride: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The products are an image's own: only sums over images are in another order."""
-    x, w = normal(5, 12, 8, 7), normal(24, 12 // groups, 3, 2)
+    x, w = normal(n, 12, 8, 7), normal(24, 12 // groups, 3, 2)
 
     def run() -> tuple[Array, ...]:
         y, backward = F.conv2d(x, w, None, stride, 1, 1, groups)
@@ -261,9 +265,17 @@ def test_blocks_of_images_change_nothing(
         return y, z, *backward(normal(*y.shape))
 
     whole = run()
-    monkeypatch.setattr(correlate, "BLOCK", 1)
+    for maps in correlate, images_last:
+        monkeypatch.setattr(maps, "BLOCK", 1)
     for mine, other in zip(run(), whole, strict=True):
         close(mine, other)
+
+
+@pytest.mark.parametrize("entry", conv.ENTRIES, ids=lambda entry: entry.name)
+def test_images_last(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layout for small images is right for all."""
+    monkeypatch.setattr(images_last, "fits", lambda n, out: n > 0)
+    assert all(comparison.passed for comparison in check(entry))
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -291,13 +303,13 @@ def test_the_input_gradient_can_be_left_out_of_a_padding_mode(mode: str) -> None
 
 def test_what_is_not_seen_does_not_spread() -> None:
     """A NaN reaches the outputs whose windows see it, whatever the layout of the product."""
-    for channels, groups, kernel in itertools.product((3, 12), (1, 3), (1, 3)):
-        x, w = normal(2, channels, 8, 9), normal(6, channels // groups, kernel, kernel)
-        x[1, 0, 4, 5] = np.nan
+    for n, channels, groups, kernel in itertools.product((2, 20), (3, 12), (1, 3), (1, 3)):
+        x, w = normal(n, channels, 7, 7), normal(6, channels // groups, kernel, kernel)
+        x[1, 0, 3, 4] = np.nan
         y, _ = F.conv2d(x, w, padding=kernel // 2, groups=groups)
         seen = np.zeros(y.shape, bool)
         r = kernel // 2
-        seen[1, : 6 // groups, 4 - r : 5 + r, 5 - r : 6 + r] = True
+        seen[1, : 6 // groups, 3 - r : 4 + r, 4 - r : 5 + r] = True
         np.testing.assert_array_equal(np.isnan(y), seen)
 
 

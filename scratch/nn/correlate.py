@@ -13,6 +13,7 @@ of 3 x 3 windows is copied three times and not nine, for three products whose su
     columns[c, j, h, p] = x[c, h - a, p + d j - a]         y = sum_i w[:, :, i] columns[:, :, d i:]
 
 Kernels of a single channel (depthwise) leave nothing to multiply matrices for: see depthwise.py.
+Small images are multiplied all at once: see images_last.py.
 """
 
 import itertools
@@ -24,12 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scratch.check import Array
-from scratch.nn import depthwise
+from scratch.nn import depthwise, images_last
+from scratch.nn.images_last import ALONE, SMALL, Windows
 from scratch.threads import for_each
 
 BLOCK = 3 * 2**19  # bytes of columns at a time, which stay in the cache
 PARTS = 4  # shares of the images, at most: what threads take, whose weight gradients are added
-SMALL = 2**22  # bytes of weight gradients above which shares are fewer: BLAS has enough in one
 NARROW = 8  # channels below which BLAS is so slow at z's columns that w's, k times as many, win
 
 Room = dict[int, Array]  # what one call's threads work in, each in its own
@@ -55,6 +56,8 @@ def correlate(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Array
     """The products of `w` with the windows of `x` at `out` positions: y (N, O, *out)."""
     if _depthwise(w, window):
         return depthwise.correlate(x, w, *window[:3], out)
+    if images_last.fits(len(x), out):
+        return images_last.correlate(x, Windows(w, window, x.shape[2:], out))
     n, g, p = len(x), window.groups, math.prod(out)
     first, *others = _matrices(w, window)
     y = np.empty((n, g, len(w) // g, p), x.dtype)
@@ -77,6 +80,8 @@ def weight_gradient(x: Array, dy: Array, w: Array, window: Window) -> Array:
     out = dy.shape[2:]
     if _depthwise(w, window):
         return depthwise.weight_gradient(x, dy, w, *window[:3])
+    if images_last.fits(len(x), out):
+        return images_last.weight_gradient(x, dy, Windows(w, window, x.shape[2:], out))
     g, p = window.groups, math.prod(out)
     taps, k = _along_first(w, window), w.shape[2]
     blocks = list(_blocks(x, w, window, out))
@@ -105,6 +110,9 @@ def spread(y: Array, w: Array, window: Window, size: tuple[int, ...]) -> Array:
     The inputs at one phase of the stride all meet the same taps, so each phase is a correlation of
     `y` at stride 1 with these taps, the last one first.
     """
+    out = y.shape[2:]
+    if images_last.fits(len(y), out) and not _depthwise(w, window):
+        return images_last.spread(y, Windows(w, window, size, out))
     if 1 < w.shape[1] < NARROW or (w.shape[1] == 1 and window.groups == 1):
         return _scatter(y, w, window, size)
     g = window.groups
@@ -231,5 +239,6 @@ def _blocks(x: Array, w: Array, window: Window, out: tuple[int, ...]) -> Iterato
     """Slices of images whose columns fit into BLOCK; PARTS, unless each would be very small."""
     columns = w[0].size // _along_first(w, window) * window.groups * math.prod(out) * x.itemsize
     most = BLOCK // max(1, columns)
-    step = max(1, min(most, max(most // 8, -(-len(x) // PARTS))))
+    parts = PARTS if w.size * math.prod(out) * len(x) > ALONE else 1
+    step = max(1, min(most, max(most // 8, -(-len(x) // parts))))
     return (slice(i, i + step) for i in range(0, len(x), step))
