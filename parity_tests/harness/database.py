@@ -69,6 +69,7 @@ CANCELS = {
         100.0,
     ),
     "nn.functional.scaled_dot_product_attention": 100.0,
+    "nn.functional.multi_head_attention_forward": 100.0,
     "nn.functional.normalize": 100.0,  # (dy - y (y . dy)) / n where y has one entry and n is 0.01
 }
 # float64 tolerances other than 64 eps, each with its reason.
