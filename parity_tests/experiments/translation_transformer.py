@@ -7,9 +7,9 @@ maps       where each head of the last layer looked when it wrote each character
 The same tasks as in `translation_rnn`, by the paper's training: Adam (0.9, 0.98, 1e-9), Noam's
 schedule, labels smoothed by 0.1. Dropout, of which such data need none, is left out. The paper
 averages its last checkpoints; here a moving average of the weights answers, as the last steps'
-noise costs exactness. At full size all is float32. Longer is not surer on dates: a run of
-5,000 steps ended at 905 of 1,000 in scratch and at 1,000 in torch, and so did one of 3,000 whose
-rate fell to zero in the last 1,000. Why is not known.
+noise costs exactness. At full size all is float32. Dates get 0.4 of Noam's rate: the whole of it,
+which rises to 0.003 in a network as narrow as this, makes the loss jump now and then, and a run
+that ended behind a jump had forgotten up to 38% of the dates.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, sections 3 and 5.
 """
@@ -57,6 +57,7 @@ class Plan:
         layers: of either stack.
         dtype: of all numbers.
         average: share that the moving average keeps at each step; None: the last weights answer.
+        rate: share of Noam's rate.
     """
 
     n: int
@@ -68,10 +69,11 @@ class Plan:
     layers: int
     dtype: type = np.float64
     average: float | None = None
+    rate: float = 1.0
 
 
 SMOOTHED: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
-DATES = Plan(16_000, 1000, 3000, 64, 800, 128, 2, np.float32, 0.995)
+DATES = Plan(16_000, 1000, 3000, 64, 800, 128, 2, np.float32, 0.995, 0.4)
 REVERSAL = Plan(16_000, 500, 2500, 64, 400, 128, 2, np.float32, 0.995)
 SMALL_DATES = Plan(4000, 200, 220, 32, 100, 48, 1)
 SMALL_REVERSAL = Plan(4000, 200, 170, 32, 100, 48, 1)
@@ -118,7 +120,7 @@ def torch_loss(model: Any, *given: torch.Tensor) -> torch.Tensor:
 def learned(train: Pairs, test: Pairs, plan: Plan, seed: int) -> Learned:
     """Train both on the same batches, the target given up to each character."""
     pair = models(train, plan, seed)
-    rate = noam(plan.d_model, plan.warmup)
+    rate = noam(plan.d_model, plan.warmup, plan.rate)
     averaged = () if plan.average is None else pair.averages(plan.average)
     losses = []
     batches = (train[rows] for rows in batch_stream(len(train), plan.batch, plan.steps, seed))
@@ -166,7 +168,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     parts = reversal(plan.n, plan.n_test, *(SMALL_LONG if small else LONG), seed=seed)
     turned = learned(*parts, plan, seed)
     for name, done, least in (
-        ("dates of unseen days", dated, 0.1 if small else 0.998),
+        ("dates of unseen days", dated, 0.1 if small else 1.0),
         ("unseen strings, backwards", turned, 0.25 if small else 1.0),
     ):
         outcome.claim(
