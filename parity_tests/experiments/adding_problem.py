@@ -62,7 +62,7 @@ class Size:
     every: int
 
 
-SMALL = Size(20, 16, 0.02, 400, 50)
+SMALL = Size(12, 12, 0.03, 250, 50)
 FULL = Size(100, 32, 0.01, 1000, 50)
 
 
