@@ -12,7 +12,7 @@ Sources: Ioffe & Szegedy 2015, arXiv:1502.03167; small batches: Ioffe 2017, arXi
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -129,6 +129,9 @@ class Run:
         return int(off.argmax()) if off.any() else len(off)
 
 
+Watch = AbstractContextManager[tuple[list[Array], list[Array]]]
+
+
 @contextmanager
 def watched(pair: Twins) -> Iterator[tuple[list[Array], list[Array]]]:
     """Percentiles of each channel of what enters the last activation, in every forward."""
@@ -174,7 +177,8 @@ def learn(
 ) -> Run:
     """Train both by SGD in batches of `rows`, and `look` at what enters the last activation."""
     stream = batch_stream(len(data.x), rows, steps, seed, drop_last=True)
-    with watched(pair) if look else nullcontext(([], [])) as (ours, theirs):
+    watch: Watch = watched(pair) if look else nullcontext(([], []))
+    with watch as (ours, theirs):
         pairs = pair.train("SGD", {"lr": lr}, "cross_entropy", data.x, data.t, stream)
         result = Run(list(pairs))
         result.inputs, result.reference = np.array(ours), np.array(theirs)
