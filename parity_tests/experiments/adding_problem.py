@@ -137,7 +137,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
 
     Args:
         out: folder for the figure.
-        small: sequences of 20 steps, and no claim but that the gates are needed.
+        small: sequences of 12 steps, and no claim but that the gates are needed.
         seed: of the start and the sequences.
 
     Returns:
