@@ -396,15 +396,17 @@ def test_recipe_reaches_its_target(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 def test_recipe_reaches_its_target_from_every_seed(task: Task, dtype: torch.dtype) -> None:
     """Of 30 seeds all did when that was tried once; of digits_ddpm, 40 s a run, three did."""
-    seeds = range(10 if task.model == "MLP" else 3)  # a convolutional run takes seconds
+    few = 1 if task.kind == "generative" else 2  # such a run takes seconds, that of an MLP less
+    seeds = range(5 if task.model == "MLP" else few)
     reached = {seed: outcome(task, seed, dtype) for seed in seeds}
     assert all(value >= target(task) for value in reached.values()), reached
 
 
 @pytest.mark.slow
-def test_xor_is_solved_from_100_seeds() -> None:
-    unsolved = [seed for seed in range(100) if outcome(datasets.get("xor"), seed) < 1]
-    assert len(unsolved) <= 2, unsolved
+def test_xor_is_solved_from_40_seeds() -> None:
+    """The experiment tries a hundred."""
+    unsolved = [seed for seed in range(40) if outcome(datasets.get("xor"), seed) < 1]
+    assert len(unsolved) <= 1, unsolved
 
 
 # Refusals

@@ -63,7 +63,7 @@ CROSSING: dict[str, Any] = {
     "evaluate_every": 3,
     "patience": 5,
 }
-DROPOUT: dict[str, Any] = {"dropout": 0.3, "steps": 1500, "checkpoint_every": 100, "log_every": 100}
+DROPOUT: dict[str, Any] = {"dropout": 0.3, "steps": 800, "checkpoint_every": 100, "log_every": 100}
 # 1293 rows in batches of 323: the last has one row, and the second rank none.
 MADE: dict[str, Any] = {"task": "digits_vae", "steps": 8, "batch_size": 323, "samples": 4}
 NORMED: dict[str, Any] = {"task": "normed", "steps": 3, "batch_size": 15, "evaluate_every": 3}

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from parity_tests.experiments import EXPERIMENTS
+from parity_tests.experiments import EXPERIMENTS, style
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_claims_hold(name: str, tmp_path: Path) -> None:
+def test_claims_hold(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(style.RC, "figure.dpi", 50)  # nobody looks at them, and pixels take time
     outcome = EXPERIMENTS[name](tmp_path, small=True)
     failed = [f"{c.text}: {c.measured}" for c in outcome.failed]
     assert outcome.claims and not failed, "\n".join(failed)

@@ -62,7 +62,7 @@ class Size:
     every: int
 
 
-SMALL = Size(20, 16, 0.02, 400, 50)
+SMALL = Size(12, 12, 0.03, 250, 50)
 FULL = Size(100, 32, 0.01, 1000, 50)
 
 
@@ -137,7 +137,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
 
     Args:
         out: folder for the figure.
-        small: sequences of 20 steps, and no claim but that the gates are needed.
+        small: sequences of 12 steps, and no claim but that the gates are needed.
         seed: of the start and the sequences.
 
     Returns:

@@ -152,7 +152,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
             truth.setdefault(name, (test, u))
             of = {"PCA": principal(CODE, train, test)}
             for kind, network in NETWORKS.items():
-                steps = (250 if small else 1000) if kind == DEEP else (500 if small else 3000)
+                steps = (250 if small else 1000) if kind == DEEP else (350 if small else 3000)
                 of[kind] = learn(network, train, test, steps, 32, s)
             results.setdefault(name, []).append(of)
             outcome.numbers.setdefault("coordinates told by neighbours in the code", {})[

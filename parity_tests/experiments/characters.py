@@ -117,29 +117,31 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
 
     Args:
         out: folder for the figures.
-        small: one start for the sentence, a sixth of the text, narrower models, fewer steps.
+        small: one start for the sentence, a twelfth of the text, narrower models, fewer steps.
         seed: of the first start.
 
     Returns:
         Bits per character, agreement, samples, with the claims about them.
     """
     outcome = Outcome("characters")
-    heart = replace(HEART, passes=70) if small else HEART
+    heart = replace(HEART, passes=50) if small else HEART
     hearts = [by_heart(heart, 64, s) for s in range(seed, seed + (1 if small else 3))]
     guides = replace(HEART, options={"lr": 0.1, "eps": 1e-8})
     jumpy = [] if small else [by_heart(guides, 32, s) for s in range(seed, seed + 3)]
-    text = python_reference(60_000 if small else None)
+    text = python_reference(30_000 if small else None)
     vocabulary = Vocabulary.of(text)
     split = parts(vocabulary.encode(text))
     orders = range(3) if small else range(8)
     markov = [Markov.fit(split.train, split.validation, len(vocabulary), n) for n in orders]
     counted = [m.bits(split.test) for m in markov]
-    hidden, recipe = (48, replace(TEXT, columns=8, passes=3)) if small else (192, TEXT)
+    hidden, recipe = (
+        (48, replace(TEXT, columns=8, steps=25, passes=2, cycle=0.02)) if small else (192, TEXT)
+    )
     readers = {cell: reader(cell, len(vocabulary), hidden, split, recipe, seed) for cell in COLOURS}
     long = char_rnns(seed, np.float64, len(vocabulary), 64, cell="LSTM")
     limit = 60 if small else LONG.limit
     path = np.array(list(read(long, split.train, replace(LONG, limit=limit))))
-    written = samples(readers["LSTM"].twins, vocabulary, split, 400 if small else 3000, seed)
+    written = samples(readers["LSTM"].twins, vocabulary, split, 200 if small else 3000, seed)
     real = known(vocabulary.decode(split.test), vocabulary.decode(split.train))
 
     _by_heart(outcome, hearts, jumpy)

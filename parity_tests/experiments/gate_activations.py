@@ -35,7 +35,7 @@ from parity_tests.harness.draw import Array
 from scratch import nn
 
 NETS = {"LSTM": "LSTM, chrono start", "GRU": "GRU"}
-SMALL, FULL = Size(16, 12, 0.02, 400, 400), Size(30, 16, 0.02, 1000, 1000)
+SMALL, FULL = Size(10, 10, 0.03, 250, 250), Size(30, 16, 0.02, 1000, 1000)
 PROBES, AROUND = 1000, 5
 # torch's order is i f g o and r z n; its z is u here, where z is what gates are made of.
 SHOWN = {

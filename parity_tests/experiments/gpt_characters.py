@@ -73,7 +73,7 @@ class Size:
 
 
 FULL = Size(64, 4, 128, 4, 192, 1500, None, 0.003)
-SMALL = Size(32, 2, 64, 4, 48, 120, 30_000, 0.005)
+SMALL = Size(32, 2, 32, 4, 32, 80, 20_000, 0.008)
 
 
 @dataclass
@@ -253,7 +253,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
 
     Args:
         out: folder for the figures.
-        small: a twelfth of the text, narrower models, fewer steps.
+        small: an eighteenth of the text, narrower models, fewer steps.
         seed: of the starts and of the windows.
 
     Returns:
@@ -280,7 +280,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         "LSTM, equal time": lstm(len(vocabulary), split, size, longer, seed),
     }
     prompt = vocabulary.encode("\n\nThe ")
-    written = write(twins, prompt, 200 if small else 600, size.context, seed)
+    written = write(twins, prompt, 100 if small else 600, size.context, seed)
 
     _claims(outcome, readers, counted, written, small)
     _text(outcome, readers, counted, costs, vocabulary.decode(written[0]), split)

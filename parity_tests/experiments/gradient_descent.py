@@ -299,7 +299,7 @@ def noise(x: Array, t: Array, draws: int, seed: int) -> tuple[list[int], Array, 
 def regimes(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
     """Batch, stochastic and mini-batch descent on digits."""
     split = get("digits").load(seed)
-    n = 240 if small else len(split.train_x)
+    n = 160 if small else len(split.train_x)
     x, t = split.train_x[:n], split.train_y[:n]
     epochs, search = (8, 2) if small else (20, 4)
     tried = (("batch", n, GRID), ("mini-batch", 32, STEADY), ("stochastic", 1, STEADY))

@@ -183,7 +183,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Losses, accuracies and differences, with the claims about them.
     """
     outcome = Outcome("learning_rates")
-    epochs, starts = (10, 1) if small else (20, 3)
+    epochs, starts = (7, 1) if small else (20, 3)
     runs: Runs = {}
     for name, grid in GRIDS.items():
         for lr in SHOWN[name] if small else grid:

@@ -106,7 +106,7 @@ def hand_features(images: Array) -> Array:
 
 def _features(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
     digits, task = tabular.digits(), tasks.get("digits")
-    steps = 500 if small else task.steps
+    steps = 300 if small else task.steps
     train_x, test_x, train_y, test_y = train_test_split(digits.x, digits.y, seed=seed)
     accuracy: dict[str, dict[str, float]] = {}
     predictions: dict[str, list[Array]] = {}
@@ -324,7 +324,7 @@ def _contestant(
 
 
 def _times(outcome: Outcome, out: Path, small: bool, seed: int) -> None:
-    sizes, n, repeats = ((8, 64), 500, 2) if small else ((8, 16, 32, 64), 1000, 5)
+    sizes, n, repeats = ((8, 32), 400, 2) if small else ((8, 16, 32, 64), 1000, 5)
     digits, task = tabular.digits(), tasks.get("digits")
     images, y = digits.images[:n], digits.y[:n]
     tests, truth = digits.images[n : n + 400], digits.y[n : n + 400]

@@ -36,7 +36,7 @@ MUTANTS = {
     "momentum_lr_in_velocity": "SGD, rate inside the velocity",
     "gradient_none_coasts": "no gradient, yet it coasts",
 }
-SMALL = ("SGD", "Adam", "Lion", "SparseAdam")
+SMALL = ("Adam", "Lion")
 
 
 def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:

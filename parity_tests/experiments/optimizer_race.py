@@ -312,14 +312,14 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
 
     Args:
         out: folder for the figures.
-        small: fewer gradients.
+        small: fewer gradients, two landscapes drawn.
         seed: of the neighbours whose gradients stand in for roundings.
 
     Returns:
         Rates, arrivals and differences, with the claims about them.
     """
     outcome = Outcome("optimizer_race")
-    budget = 120 if small else 600
+    budget = 70 if small else 600
     runs = {
         (racer.label, landscape.name): race(racer, landscape, budget, small, seed)
         for racer in RACERS
@@ -329,10 +329,12 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     _arrivals(outcome, runs, budget)
     _relatives(outcome, runs, budget)
     _turned(outcome, runs, budget)
-    for name, draw in (("paths", _draw_paths), ("loss", _draw_loss), ("twins", _draw_twins)):
-        path = out / f"optimizer_race_{name}.png"
-        draw(path, runs)
-        outcome.figures.append(path)
+    shown = LANDSCAPES[:2] if small else LANDSCAPES
+    paths = [out / f"optimizer_race_{name}.png" for name in ("paths", "loss", "twins")]
+    _draw_paths(paths[0], runs, shown)
+    _draw_loss(paths[1], runs, shown)
+    _draw_twins(paths[2], runs)
+    outcome.figures += paths
     return outcome
 
 
@@ -522,9 +524,9 @@ def _sparse_steps(n: int) -> Array:
     return np.unique(np.geomspace(1, n, 30).astype(int)) - 1
 
 
-def _draw_paths(path: Path, runs: Runs) -> None:
-    with figure(path, len(LANDSCAPES), len(FAMILIES), (19, 15)) as (fig, axes):
-        for row, land in zip(axes, LANDSCAPES, strict=True):
+def _draw_paths(path: Path, runs: Runs, shown: Sequence[Landscape]) -> None:
+    with figure(path, len(shown), len(FAMILIES), (19, 15)) as (fig, axes):
+        for row, land in zip(axes, shown, strict=True):
             left, right, bottom, top = land.window
             xs, ys = np.linspace(left, right, 70), np.linspace(bottom, top, 70)
             heights = land.above(np.array([(x, y) for y in ys for x in xs])).reshape(70, 70)
@@ -542,9 +544,9 @@ def _draw_paths(path: Path, runs: Runs) -> None:
                 ax.set(xlim=(left, right), ylim=(bottom, top))
                 ax.grid(visible=False)
                 ax.legend(fontsize=7, loc="best", frameon=True, framealpha=0.85, handlelength=1.2)
-                if land is LANDSCAPES[0]:
+                if land is shown[0]:
                     ax.set_title(family)
-                if land is LANDSCAPES[-1]:
+                if land is shown[-1]:
                     ax.set_xlabel("x")
             row[0].set_ylabel(f"{land.name}\ny")
         fig.suptitle(
@@ -554,10 +556,10 @@ def _draw_paths(path: Path, runs: Runs) -> None:
         )
 
 
-def _draw_loss(path: Path, runs: Runs) -> None:
-    shape = (len(LANDSCAPES), len(FAMILIES))
+def _draw_loss(path: Path, runs: Runs, shown: Sequence[Landscape]) -> None:
+    shape = (len(shown), len(FAMILIES))
     with figure(path, *shape, (19, 13), sharex=True, sharey="row") as (fig, axes):
-        for row, land in zip(axes, LANDSCAPES, strict=True):
+        for row, land in zip(axes, shown, strict=True):
             for ax, (family, racers) in zip(row, FAMILIES.items(), strict=True):
                 for racer, colour, width in zip(racers, COLOURS, WIDTHS, strict=True):
                     r = runs[racer.label, land.name]
@@ -579,9 +581,9 @@ def _draw_loss(path: Path, runs: Runs) -> None:
                         mew=0.9,
                     )
                 ax.legend(fontsize=7.5, loc="lower left", frameon=True, framealpha=0.85)
-                if land is LANDSCAPES[0]:
+                if land is shown[0]:
                     ax.set_title(family)
-                if land is LANDSCAPES[-1]:
+                if land is shown[-1]:
                     ax.set_xlabel("gradients asked for")
             row[0].set_ylabel(f"{land.name}\nheight above the minimum")
             row[0].set_ylim(1e-22, 1e4)

@@ -291,8 +291,8 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     """
     outcome = Outcome("sessions")
     source = SessionSource(seed=seed)
-    n, tests = (3500, 300) if small else (10000, 1000)
-    plan = Plan(2, 0.01, seed) if small else Plan(3, 0.005, seed)  # at 0.01 rounding errors grow
+    n, tests = (1800, 200) if small else (10000, 1000)
+    plan = Plan(2, 0.015, seed) if small else Plan(3, 0.005, seed)  # at 0.01 rounding errors grow
     sessions = source.draw(n, 2 * seed + 1)
     held = events(source, source.draw(tests, 2 * seed + 2))
     ways = [PLAIN, FORGETS, CORRECTED, *(Way("BPR", s) for s in (IN_BATCH, UNIFORM))]

@@ -156,7 +156,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         Accuracies and differences, with the claims about them.
     """
     outcome = Outcome("shapes")
-    starts, longer, steps = (1, 2, 500) if small else (5, LONGER, STEPS)
+    starts, longer, steps = (1, 2, 200) if small else (5, LONGER, STEPS)
     data = {s: load(s) for s in range(seed, seed + starts)}
     whole = [learn(d, False, steps, s) for s, d in data.items()]
     last = [learn(d, True, steps, s) for s, d in data.items()]

@@ -219,8 +219,8 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
         F1 and forbidden steps, with the claims about them.
     """
     outcome = Outcome("tagging")
-    data = text(800, 300, seed) if small else text(1500, 1000, seed)
-    epochs = 6 if small else 10
+    data = text(800, 200, seed) if small else text(1500, 1000, seed)
+    epochs = 5 if small else 10
     found = {
         CRF: trained(data, True, epochs, seed),
         SOFTMAX: trained(data, False, epochs, seed),

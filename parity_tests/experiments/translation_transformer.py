@@ -26,15 +26,10 @@ import torch
 import scratch.models
 import torch_ref.models
 from datasets.split import batch_stream
-from datasets.translation import PAD, Pairs, dates, reversal
+from datasets.translation import LETTERS, PAD, Pairs, dates, reversal
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import SCRATCH, TORCH, figure
-from parity_tests.experiments.translation_rnn import (
-    LONG,
-    SMALL_LONG,
-    Learned,
-    answered,
-)
+from parity_tests.experiments.translation_rnn import LONG, Learned, answered
 from parity_tests.experiments.twins import Twins, alike, apart
 from parity_tests.harness.draw import Array
 from scratch.nn import functional as F
@@ -75,8 +70,9 @@ class Plan:
 SMOOTHED: dict[str, Any] = {"ignore_index": PAD, "label_smoothing": SMOOTHING}
 DATES = Plan(16_000, 1000, 3000, 64, 800, 128, 2, np.float32, 0.995, 0.4)
 REVERSAL = Plan(16_000, 500, 2500, 64, 400, 128, 2, np.float32, 0.995)
-SMALL_DATES = Plan(4000, 200, 220, 32, 100, 48, 1)
-SMALL_REVERSAL = Plan(4000, 200, 170, 32, 100, 48, 1)
+SMALL_DATES = Plan(4000, 100, 170, 32, 80, 48, 1)
+SMALL_REVERSAL = Plan(4000, 100, 90, 32, 40, 48, 1)
+SHORT = (3, 5, LETTERS[:6])  # shortest, longest, characters, if small
 
 
 def models(data: Pairs, plan: Plan, seed: int) -> Twins:
@@ -165,7 +161,7 @@ def run(out: Path, *, small: bool = False, seed: int = 0) -> Outcome:
     plan = SMALL_DATES if small else DATES
     dated = learned(*dates(plan.n, plan.n_test, seed), plan, seed)
     plan = SMALL_REVERSAL if small else REVERSAL
-    parts = reversal(plan.n, plan.n_test, *(SMALL_LONG if small else LONG), seed=seed)
+    parts = reversal(plan.n, plan.n_test, *(SHORT if small else LONG), seed=seed)
     turned = learned(*parts, plan, seed)
     for name, done, least in (
         ("dates of unseen days", dated, 0.1 if small else 1.0),
