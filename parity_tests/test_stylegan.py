@@ -126,8 +126,8 @@ def test_20_steps_alike() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", [1, 4])
-def test_100_steps_alike(interval: int) -> None:
-    alike_for(100, r1=1.0, r1_interval=interval)
+def test_200_steps_alike(interval: int) -> None:
+    alike_for(200, r1=1.0, r1_interval=interval)
 
 
 def test_the_average_is_of_weights_and_has_the_last_buffers() -> None:
