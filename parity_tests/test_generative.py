@@ -257,8 +257,8 @@ def test_a_file_that_cannot_be_written_leaves_the_one_before(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_every_recipe_is_learned_alike(name: str, tmp_path: Path) -> None:
-    """At a fifth of its length; the denoising model, whose steps are slow, at a tenth."""
-    share = 10 if get(name).model == "DDPM" else 5
+    """At a fifth of its length; the denoising model, whose steps are slow, at a twentieth."""
+    share = 20 if get(name).model == "DDPM" else 5
     of = settings(name, steps=get(name).steps // share, dtype="float64", samples=4)
     for side in SIDES:
         train(side, of, tmp_path / side)

@@ -382,8 +382,11 @@ def test_without_the_gradient_of_the_image(entry: Layer, case: Any) -> None:
 @EACH
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_finite_differences(entry: Layer, case: Any, mode: str) -> None:
-    """Every array along a random direction, of the networks too deep for the catalog to do so."""
-    if mode not in case.modes or entry.entries is not None:
+    """Every array along a random direction, of the networks too deep for the catalog to do so.
+
+    Without resnet34, which is resnet18 with more of the same blocks.
+    """
+    if mode not in case.modes or entry.entries is not None or entry.name == "resnet34":
         return
     draw = Draw(f"{entry.name}/{case.name}/{mode}", np.dtype(np.float64))
     ours, _ = build_twins(entry, case, np.dtype(np.float64), "cpu", draw)

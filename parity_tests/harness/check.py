@@ -36,7 +36,7 @@ from scratch.nn.sparse import SparseGradient
 from scratch.random import Generator
 
 DEEP = 1000  # c of networks of many layers
-SINGLY = 8  # entries of each array that finite differences look at one by one
+SINGLY = 2  # entries of each array that finite differences look at, beside a direction of all
 SHADOWS = 8  # further runs of torch where float32 misses in one of these
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
