@@ -168,6 +168,6 @@ def _draw(
                 ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3), xticks=[], yticks=[])
                 ax.set_title(f"{name}\n{each}", fontsize=9)
         fig.suptitle(
-            f"Modes covered, share of good samples, of each start after {steps:,} rounds; "
-            "samples of the first"
+            "Modes covered, share of good samples,\n"
+            f"of each start after {steps:,} rounds; samples of the first"
         )
