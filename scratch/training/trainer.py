@@ -122,8 +122,12 @@ class Trainer:
 
     # Steps
 
-    def step(self, batch: Batch) -> None:
-        """One step of the optimizer, on the parts (x, t) of one batch."""
+    def step(self, batch: Batch) -> int:
+        """One step of the optimizer, on the parts (x, t) of one batch.
+
+        Returns:
+            How many rows it had.
+        """
         rows = sum([len(t) for _, t in batch])
         self.optimizer.zero_grad()
         self._loss = 0.0
@@ -149,6 +153,7 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step_count += 1
+        return rows
 
     def rows(self) -> Iterator[list[Array]]:
         """The rows of each step that is left, in the parts that are computed one by one."""
@@ -188,15 +193,14 @@ class Trainer:
         self.model.train()
         try:
             for batch in () if self._patience_is_over() else self.batches():
-                self.step(batch)
-                clock.rows += sum([len(t) for _, t in batch])
+                clock.rows += self.step(batch)
                 step, last = self.step_count, self.step_count == s.steps
                 if step % s.log_every == 0 or last:
                     log.write(self._record(clock))
                 if s.evaluate_every and (step % s.evaluate_every == 0 or last):
                     log.write(self._judge())
-                if self._patience_is_over():
-                    break
+                    if self._patience_is_over():
+                        break
                 if interrupted() and not last:
                     status = "interrupted"
                     break

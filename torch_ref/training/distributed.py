@@ -244,6 +244,8 @@ class Ranks:
         Returns:
             A context.
         """
+        if self.size == 1:
+            return nullcontext()
         if isinstance(module, FSDPModule):
             module.set_requires_gradient_sync(last)
         if isinstance(module, DistributedDataParallel) and not last:

@@ -143,8 +143,12 @@ class Trainer:
 
     # Steps
 
-    def step(self, batch: Batch) -> None:
-        """One step of the optimizer, on the parts (x, t) of one batch, this rank's rows of each."""
+    def step(self, batch: Batch) -> int:
+        """One step of the optimizer, on the parts (x, t) of one batch, this rank's rows of each.
+
+        Returns:
+            How many rows all ranks together had.
+        """
         rows = sum([len(t) for _, t in batch]) if self.ranks.size == 1 else self._rows_of_step()
         self.optimizer.zero_grad()
         losses = []
@@ -169,6 +173,7 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.model)
         self.step_count += 1
+        return rows
 
     def _rows_of_step(self) -> int:
         """How many rows all ranks together compute in the step to come."""
@@ -229,15 +234,14 @@ class Trainer:
         try:
             with self._own_random_numbers():
                 for batch in () if self._patience_is_over() else self.batches():
-                    clock.rows += self._rows_of_step()
-                    self.step(batch)
+                    clock.rows += self.step(batch)
                     step, last = self.step_count, self.step_count == s.steps
                     if step % s.log_every == 0 or last:
                         self._write(self._record(clock))
                     if s.evaluate_every and (step % s.evaluate_every == 0 or last):
                         self._write(self._judge())
-                    if self._patience_is_over():
-                        break
+                        if self._patience_is_over():
+                            break
                     if self.ranks.asked(interrupted()) and not last:
                         status = "interrupted"
                         break
