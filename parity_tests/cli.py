@@ -1,4 +1,4 @@
-"""The command line: `parity list | run | compare | train | convert | experiment | bench`."""
+"""The command line: `parity list | run | check | compare | train | experiment | ...`."""
 
 import dataclasses
 import difflib
@@ -244,6 +244,66 @@ def _counts(rows: list[Any], seconds: float) -> None:
         style=style,
         highlight=False,
     )
+
+
+@app.command("check")
+def check_(
+    name: Annotated[str, typer.Argument(help="A twin's name; `parity list` shows them.")],
+    yours: Annotated[str, typer.Argument(help="file.py:name or package.module:name.")],
+    dtype: Annotated[str, typer.Option(help="float64, float32 or both.")] = "both",
+) -> None:
+    """Hold YOURS, a function or class of your own, against torch where the twin NAME is held.
+
+    A function takes arrays and returns its value, or (value, backward) as in `scratch`, or takes
+    tensors and leaves gradients to autograd. A class is a torch.nn.Module or an optimizer of torch,
+    or one of scratch, with the twin's arguments and names. The file is run. Where numbers differ,
+    the known conventions are tried in torch's place. Exit status 1 if any number differs.
+    """
+    from parity_tests.catalog import ENTRIES
+    from parity_tests.harness.entry import Layer, Op, Optim
+    from parity_tests.harness.foreign import judge, load
+    from parity_tests.harness.threads import equal_threads
+    from parity_tests.pitfalls import PITFALLS
+
+    if dtype not in (*DTYPES, "both"):
+        nearest("dtype", dtype, (*DTYPES, "both"))
+    chosen = [e for e in ENTRIES if isinstance(e, Op | Layer | Optim) and e.name == name]
+    if not chosen:
+        nearest("twin", name, (e.name for e in ENTRIES if isinstance(e, Op | Layer | Optim)))
+    pitfalls = [p for p in PITFALLS if p.entry == name]
+    dtypes = list(DTYPES.values()) if dtype == "both" else [DTYPES[dtype]]
+    try:
+        theirs = load(yours)
+        with equal_threads(1):
+            findings = [judge(entry, theirs, pitfalls, dtypes) for entry in chosen]
+    except (ValueError, TypeError, OSError, SyntaxError, ImportError) as error:
+        fail(str(error))
+    failed = [c for finding in findings for c in finding.failed]
+    left_out: dict[str, list[str]] = {}
+    for case, what in (each for finding in findings for each in finding.left_out):
+        left_out.setdefault(what, []).append(case)
+    for what, cases in left_out.items():
+        text = f"left out, for it does not take {what}: {'; '.join(cases)}"
+        console.print(text, style="yellow", markup=False, highlight=False)
+    for comparison in failed[:12]:
+        console.print(str(comparison), style="red", markup=False, highlight=False)
+    if len(failed) > 12:
+        console.print(f"and {len(failed) - 12:,} more", style="red", highlight=False)
+    for finding in findings:
+        for pitfall in finding.follows:
+            text = f"in {finding.where} these are the numbers of: {pitfall.difference}"
+            console.print(text, style="bold yellow", markup=False, highlight=False)
+    total = sum(len(finding.comparisons) for finding in findings)
+    kinds = ", ".join(dict.fromkeys(finding.kind for finding in findings if finding.kind))
+    console.print(
+        f"{name}, {kinds or 'no case that it takes'}: "
+        f"{total - len(failed):,} of {total:,} comparisons hold",
+        style="bold red" if failed or not total else "bold green",
+        markup=False,
+        highlight=False,
+    )
+    if failed or not total:
+        raise typer.Exit(1)
 
 
 @app.command()

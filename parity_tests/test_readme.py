@@ -44,6 +44,14 @@ def test_the_added_twin_passes_and_a_wrong_one_does_not(capsys: pytest.CaptureFi
     assert not all(c.passed for c in check(entries[0]))
 
 
+def test_the_check_says_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(next(block for block in blocks("python") if "mine.py" in block))
+    command, shown = next(b for b in blocks("text") if "parity check" in b).split("\n", 1)
+    result = CliRunner().invoke(app, command.split()[2:], env={"COLUMNS": "200"})
+    assert result.output.split() == shown.split()
+
+
 def test_the_training_step_runs() -> None:
     import scratch
 
