@@ -9,7 +9,9 @@ from parity_tests.experiments import EXPERIMENTS, style
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_claims_hold(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(style.RC, "figure.dpi", 50)  # nobody looks at them, and pixels take time
+    # Nobody looks at them, and pixels and their layout take a third of the time.
+    monkeypatch.setitem(style.RC, "figure.dpi", 50)
+    monkeypatch.setitem(style.RC, "figure.constrained_layout.use", False)
     outcome = EXPERIMENTS[name](tmp_path, small=True)
     failed = [f"{c.text}: {c.measured}" for c in outcome.failed]
     assert outcome.claims and not failed, "\n".join(failed)

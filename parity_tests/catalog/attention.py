@@ -449,7 +449,6 @@ ENTRIES: list[Entry] = [
         F.memory_efficient_attention,
         torch_in_tiles,
         source="Rabe & Staats 2021, arXiv:2112.05682, section 3",
-        entries=2,
         cases=(
             Case("one tile", lambda d: Call(*three(d, 2, 3))),
             *(
@@ -496,14 +495,12 @@ ENTRIES: list[Entry] = [
         torch_heads,
         source=VASWANI + ", section 3.2.2",
         cases=FORWARD_CASES,
-        entries=2,
     ),
     Layer(
         "MultiheadAttention",
         nn.MultiheadAttention,
         torch.nn.MultiheadAttention,
         source=VASWANI + ", section 3.2.2",
-        entries=1,
         steps=False,  # softmax does not see b_k: Adam makes steps of rounding
         cases=(
             Case("defaults", asked(), Call(EMBED, HEADS)),
@@ -542,7 +539,6 @@ ENTRIES: list[Entry] = [
         ScratchSelfAttention,
         TorchSelfAttention,
         source=VASWANI + ", section 3.2.3",
-        entries=1,
         cases=(
             Case("weights", asked(arguments=1), Call(EMBED, HEADS, bias=False)),
             Case(
@@ -558,7 +554,6 @@ ENTRIES: list[Entry] = [
         ScratchMemoryAttention,
         TorchMemoryAttention,
         source=VASWANI + ", section 3.2.3",
-        entries=1,
         cases=(
             Case("weights", asked(arguments=2), Call(EMBED, HEADS, bias=False)),
             Case(
@@ -576,7 +571,6 @@ ENTRIES += [
         torch_start_of(layer, *sizes, **options),
         (Case("seed 0", partial(scales, layer, sizes, options)),),
         source,
-        entries=1,
     )
     for layer, sizes, options, source in STARTS
 ]

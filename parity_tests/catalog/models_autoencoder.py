@@ -165,7 +165,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.Autoencoder,
         source=HINTON,
         c=1000,
-        entries=1,
         cases=(
             Case("one layer each", lambda d: Call(d.normal(4, 7)), init=Call((7, 3))),
             Case(
@@ -194,7 +193,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DenoisingAutoencoder,
         source=VINCENT,
         c=1000,
-        entries=1,
         cases=(
             Case("Gaussian", noisy(4, 6), init=Call((6, 5, 3), level=0.4)),
             Case(
@@ -226,7 +224,6 @@ ENTRIES: list[Entry] = [
         TorchModelLoss,
         source=VINCENT,
         c=1000,
-        entries=1,
         cases=(
             Case(
                 "Gaussian",
@@ -247,7 +244,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.ConvAutoencoder,
         source=MASCI,
         c=1000,
-        entries=1,
         steps=False,
         cases=(
             Case(
@@ -275,7 +271,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.VAE,
         source=KINGMA,
         c=1000,
-        entries=1,
         cases=(
             Case("rows", grey(4, 7, latent=3), init=Call((7, 5, 3))),
             Case("linear", grey(4, 5, latent=2), init=Call([5, 2]), modes=("train",)),
@@ -287,7 +282,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.ConvVAE,
         source=KINGMA,
         c=1000,
-        entries=1,
         steps=False,
         cases=(
             Case(
@@ -304,7 +298,6 @@ ENTRIES: list[Entry] = [
         TorchModelLoss,
         source=HIGGINS,
         c=1000,
-        entries=1,
         cases=(
             Case("Bernoulli", grey(4, 7, latent=3), init=Call("VAE", (7, 5, 3))),
             Case(

@@ -85,7 +85,9 @@ def bert(name: str, source: str, *cases: Case, **options: Any) -> Layer:
             seeded=True,
         ),
     )
-    return Layer(name, ours, theirs, (*shared, *cases), source, c=1000, steps=False, entries=None)
+    return Layer(
+        name, ours, theirs, (*shared, *cases), source, c=1000, steps=False, differences=False
+    )
 
 
 def pictures(*shape: int) -> Callable[[Draw], Call]:
@@ -169,7 +171,7 @@ ENTRIES = [
         DOSOVITSKIY,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
     ),
 ]
 

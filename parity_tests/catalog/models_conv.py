@@ -57,7 +57,6 @@ BLOCKS = [
         torch_resnet.BasicBlock,
         source=HE,
         c=1000,
-        entries=1,
         cases=(
             Case("identity", lambda d: Call(d.normal(3, 4, 5, 6)), init=Call(4, 4)),
             Case("wider", lambda d: Call(d.normal(3, 2, 5, 4)), init=Call(2, 4)),
@@ -70,7 +69,6 @@ BLOCKS = [
         torch_resnet.Bottleneck,
         source=HE,
         c=1000,
-        entries=1,
         cases=(
             Case("identity", lambda d: Call(d.normal(3, 8, 5, 4)), init=Call(8, 2)),
             Case("stride, odd size", lambda d: Call(d.normal(4, 3, 7, 5)), init=Call(3, 2, 2)),
@@ -83,7 +81,6 @@ BLOCKS = [
         torch_mobilenet_v2.InvertedResidual,
         source=SANDLER,
         c=1000,
-        entries=1,
         cases=(
             Case("shortcut", lambda d: Call(d.normal(3, 3, 5, 4)), init=Call(3, 3, 1, 6)),
             Case("no widening", lambda d: Call(d.normal(3, 4, 5, 4)), init=Call(4, 2, 1, 1)),
@@ -146,7 +143,6 @@ BLOCKS = [
         torch_efficientnet.MBConv,
         source=TAN,
         c=1000,
-        entries=1,
         cases=(
             Case("shortcut", lambda d: Call(d.normal(3, 8, 4, 5)), init=Call(2, 3, 1, 8, 8)),
             Case("no widening", lambda d: Call(d.normal(3, 8, 5, 4)), init=Call(1, 3, 1, 8, 4)),
@@ -179,7 +175,6 @@ BLOCKS = [
         torch_deeplabv3.ASPP,
         source=CHEN,
         c=1000,
-        entries=1,
         cases=(
             Case("eval", lambda d: Call(d.normal(3, 4, 7, 6)), Call(4, (2, 3), 5), modes=("eval",)),
             *(
@@ -218,7 +213,6 @@ NETWORKS = [
         source=LECUN,
         c=1000,
         steps=False,
-        entries=1,
         cases=(
             Case("8x8", lambda d: Call(d.normal(3, 1, 8, 8)), init=Call(10, 8, (2, 2))),
             Case(
@@ -248,7 +242,6 @@ NETWORKS = [
         source="Krizhevsky 2014, arXiv:1404.5997",
         c=1000,
         steps=False,
-        entries=0,
         cases=(
             Case("63x67", lambda d: Call(d.normal(2, 3, 63, 67)), Call(5, 0.0, width=2)),
             *(
@@ -270,7 +263,7 @@ NETWORKS = [
         source="Simonyan & Zisserman 2014, arXiv:1409.1556",
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             Case("11", lambda d: Call(d.normal(2, 3, 32, 33)), Call(11, False, 5, 0.0, width=2)),
             Case(
@@ -297,7 +290,7 @@ NETWORKS = [
         source=HE,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             Case("1 1 1 1", lambda d: Call(d.normal(4, 3, 33, 31)), Call((1, 1, 1, 1), 5, width=4)),
             Case(
@@ -315,7 +308,7 @@ NETWORKS = [
         torch_ref.models.resnet18,
         source=HE,
         c=1000,
-        entries=None,
+        differences=False,
         cases=(
             Case(
                 "small stem",
@@ -332,7 +325,7 @@ NETWORKS = [
             source=HE,
             c=1000,
             steps=False,
-            entries=None,
+            differences=False,
             cases=(
                 Case(
                     "evaluation",
@@ -351,7 +344,7 @@ NETWORKS = [
         source=SANDLER,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             Case(
                 "four stages",
@@ -368,7 +361,7 @@ NETWORKS = [
         source=TAN,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             Case(
                 "three stages",
@@ -401,7 +394,6 @@ NETWORKS = [
         torch_ref.models.UNet,
         source=RONNEBERGER,
         c=1000,
-        entries=0,
         cases=(
             Case(
                 "valid, as in the paper",
@@ -430,7 +422,7 @@ NETWORKS = [
         source=CHEN,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             Case(
                 "with the second classifier",

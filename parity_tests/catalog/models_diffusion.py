@@ -168,7 +168,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.TimeEmbedding,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=1,
         cases=(
             Case("steps", lambda d: Call(times(d, 5, 1000)), init=Call(6, 7)),
             Case("four", lambda d: Call(times(d, 3)), init=Call(4, 3), modes=("train",)),
@@ -180,7 +179,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DenoisingMLP,
         source=HO,
         c=1000,
-        entries=1,
         cases=(
             Case("plane", timed(5, 2), init=Call(2, 7, 2, 6)),
             Case("one layer", timed(4, 3), init=Call(3, 5, 0, 4), modes=("train",)),
@@ -192,7 +190,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DenoisingUNet,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=None,  # of its parts: below
+        differences=False,  # of its parts: below
         steps=False,
         cases=(
             Case("two levels", timed(2, 2, 4, 6), init=Call(*UNET), modes=("train",)),
@@ -216,7 +214,6 @@ ENTRIES: list[Entry] = [
         torch_denoisers.ResidualBlock,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=1,
         steps=False,
         cases=(
             Case(
@@ -239,7 +236,6 @@ ENTRIES: list[Entry] = [
         torch_denoisers.PixelAttention,
         source=f"{HO}, appendix B",
         c=1000,
-        entries=1,
         steps=False,
         cases=(
             Case(
@@ -262,7 +258,6 @@ ENTRIES: list[Entry] = [
         TorchDiffusionLoss,
         source=f"{HO}, equation 14",
         c=1000,
-        entries=1,
         cases=(Case("points", noised(6, 2), init=Call("DenoisingMLP", 2, 7, 1, 6)),),
     ),
     Layer(
@@ -271,7 +266,7 @@ ENTRIES: list[Entry] = [
         TorchDiffusionLoss,
         source=f"{HO}, equation 14",
         c=1000,
-        entries=None,  # of points: above
+        differences=False,  # of points: above
         steps=False,
         cases=(
             Case(

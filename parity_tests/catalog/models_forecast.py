@@ -31,7 +31,6 @@ ENTRIES = [
         torch_tcn.TemporalBlock,
         source=BAI + ", section 3.3",
         c=1000,
-        entries=1,
         cases=(
             Case(
                 "other channels",
@@ -76,7 +75,6 @@ ENTRIES = [
         source=BAI + ", section 3",
         c=1000,
         steps=False,
-        entries=1,
         cases=(
             Case(
                 "two blocks",
@@ -99,7 +97,6 @@ ENTRIES = [
         source=BAI,
         c=1000,
         steps=False,  # from a real start: test_series.py
-        entries=0,
         cases=(
             Case(
                 "last step",
@@ -137,7 +134,6 @@ ENTRIES = [
         torch_ref.models.LSTMForecaster,
         source="Hochreiter & Schmidhuber 1997, Neural Computation 9(8)",
         c=1000,
-        entries=1,
         cases=(
             Case("a series", lambda d: Call(d.normal(3, 5, 1)), init=Call(1, 4), modes=("train",)),
             Case(

@@ -379,7 +379,6 @@ ENTRIES: list[Entry] = [
         source=GULRAJANI,
         c=1000,
         steps=False,  # torch's optimizers skip the last bias, of which the penalty does not know
-        entries=1,
         cases=(
             Case("Tanh", one(5, 4), init=Call(dense([6, 5], "Tanh")), zero=biases(4)),
             Case("Softplus", one(3, 4), init=Call(dense([5], "Softplus")), zero=biases(2)),
@@ -477,7 +476,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DCGANGenerator,
         source=RADFORD,
         c=1000,
-        entries=1,
         cases=(
             Case("16", one(4, 5), init=Call(5, 2, 16, 1)),
             Case("8, colours", one(3, 3), init=Call(3, 2, 8)),
@@ -489,7 +487,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.DCGANDiscriminator,
         source=RADFORD,
         c=1000,
-        entries=1,
         cases=(
             Case("16", one(4, 1, 16, 16), init=Call(2, 16, 1)),
             Case("32, colours", one(2, 3, 32, 32), init=Call(2, 32), modes=("train",)),
@@ -509,7 +506,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.ConvCritic,
         source=GULRAJANI,
         c=1000,
-        entries=1,
         cases=(Case("16", one(3, 1, 16, 16), init=Call(2, 16, 1)),),
     ),
     Routine(

@@ -115,7 +115,6 @@ ENTRIES: list[Entry] = [
         source=RADFORD,
         c=1000,
         steps=False,
-        entries=1,
         cases=(
             gpt2("padding on the left", tokens(2, 5, attention_mask=left)),
             gpt2(
@@ -137,7 +136,7 @@ ENTRIES: list[Entry] = [
         source=RADFORD,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             gpt2("all positions", tokens(1, 7)),
             gpt2("one token", tokens(3, 1)),
@@ -188,7 +187,6 @@ ENTRIES: list[Entry] = [
         source=f"{TOUVRON}; groups: Ainslie et al. 2023, arXiv:2305.13245",
         c=1000,
         steps=False,
-        entries=1,
         cases=(
             llama("padding on the left", tokens(2, 5, attention_mask=left)),
             llama(
@@ -208,7 +206,7 @@ ENTRIES: list[Entry] = [
         source=f"{TOUVRON}; stretched: Chen et al. 2023, arXiv:2306.15595",
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             llama("groups", tokens(2, 5)),
             llama("a single group", tokens(2, 4), num_key_value_heads=1, num_hidden_layers=1),

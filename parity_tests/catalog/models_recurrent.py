@@ -62,7 +62,6 @@ ENTRIES: list[Entry] = [
         scratch.models.SimpleRNN,
         torch_ref.models.SimpleRNN,
         source=ELMAN,
-        entries=1,
         cases=(
             Case("batch", lambda d: Call(d.normal(4, 2, 3)), init=Call(3, 5, 2)),
             Case(
@@ -81,7 +80,6 @@ ENTRIES: list[Entry] = [
         scratch.models.CharRNN,
         torch_ref.models.CharRNN,
         source=GRAVES,
-        entries=1,
         cases=(
             Case("RNN", text(5, 2), init=Call(7, 4), modes=("train",)),
             Case("RNN, carried", text(5, 2, layers=1), init=Call(7, 4), modes=("train",)),

@@ -186,7 +186,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.Seq2Seq,
         source=BAHDANAU,
         c=1000,
-        entries=1,
         cases=(
             Case("additive", pairs, init=options(attention_size=3), modes=("train",)),
             Case(

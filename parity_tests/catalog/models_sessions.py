@@ -157,7 +157,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.GRU4Rec,
         source="Hidasi, Karatzoglou, Baltrunas & Tikk 2016, arXiv:1511.06939",
         c=1000,
-        entries=1,
         cases=(
             Case("one-hot, all items", session(4, 3), init=Call(7, None, 4)),
             Case("one step", session(1, 3, carried=1), init=Call(7, 5, 4)),

@@ -249,7 +249,6 @@ ENTRIES: list[Entry] = [
         F.upfirdn2d,
         upfirdn2d.upfirdn2d,
         source=KARRAS20,
-        entries=3,
         cases=(
             Case("blur", filtered(2, 3, 5, 4, padding=(2, 1, 2, 1))),
             Case("up", filtered(2, 3, 4, 3, make=skewed, up=2, padding=(2, 1, 2, 1), gain=4.0)),
@@ -276,7 +275,6 @@ ENTRIES: list[Entry] = [
         F.upsample2d,
         upfirdn2d.upsample2d,
         source=KARRAS20,
-        entries=3,
         cases=(
             Case("twice", filtered(2, 3, 4, 3)),
             Case("three times", filtered(1, 2, 3, 2, make=skewed, up=3)),
@@ -289,7 +287,6 @@ ENTRIES: list[Entry] = [
         F.downsample2d,
         upfirdn2d.downsample2d,
         source=KARRAS20,
-        entries=3,
         cases=(
             Case("half", filtered(2, 3, 6, 4)),
             Case("odd size", filtered(2, 1, 5, 7, make=skewed)),
@@ -301,7 +298,6 @@ ENTRIES: list[Entry] = [
         F.conv2d_resample,
         conv2d_resample,
         source=KARRAS20,
-        entries=3,
         cases=(
             Case("same size", convolved((2, 3, 5, 4), (4, 3, 3, 3), padding=1)),
             Case("up", convolved((2, 3, 4, 3), (4, 3, 3, 3), skewed, up=2, padding=1)),
@@ -333,7 +329,6 @@ ENTRIES: list[Entry] = [
         F.modulated_conv2d,
         modulated_conv2d,
         source=KARRAS20,
-        entries=3,
         cases=(
             Case("same size", modulated((2, 3, 5, 4), (4, 3, 3, 3), padding=1)),
             Case("up", modulated((2, 3, 4, 3), (5, 3, 3, 3), skewed, up=2, padding=1)),
@@ -367,7 +362,6 @@ ENTRIES: list[Entry] = [
         F.minibatch_std,
         minibatch_std,
         source=KARRAS18,
-        entries=3,
         cases=(
             Case("one group", images(4, 3, 2, 3)),
             Case("groups", images(6, 2, 2, 3, group_size=3)),
@@ -395,7 +389,6 @@ ENTRIES: list[Entry] = [
         nn.EqualizedLinear,
         equalized.EqualizedLinear,
         source=KARRAS18,
-        entries=2,
         cases=(
             Case("linear", images(3, 4), init=Call(4, 5)),
             Case("leaky, slow", images(3, 4), init=Call(4, 5, True, "lrelu", 0.01)),
@@ -408,7 +401,6 @@ ENTRIES: list[Entry] = [
         nn.EqualizedConv2d,
         equalized.EqualizedConv2d,
         source=KARRAS18,
-        entries=2,
         cases=(
             Case("same size", images(2, 3, 4, 5), init=Call(3, 2, 3, activation="lrelu")),
             Case("up", images(2, 3, 3, 4), init=Call(3, 2, 3, up=2)),
@@ -435,7 +427,6 @@ ENTRIES: list[Entry] = [
         TorchTangent,
         source=PEARLMUTTER,
         steps=False,
-        entries=1,
         cases=(
             tangents("EqualizedLinear", layer("EqualizedLinear", 3, 4), 5, 3),
             tangents("leaky", layer("EqualizedLinear", 3, 4, True, "lrelu", 0.1), 5, 3),
@@ -454,7 +445,6 @@ ENTRIES: list[Entry] = [
         source=MESCHEDER,
         c=1000,
         steps=False,  # torch's optimizers skip the biases of which the penalty does not know
-        entries=2,
         cases=(
             Case(
                 "Tanh",
@@ -471,7 +461,7 @@ ENTRIES: list[Entry] = [
         source=MESCHEDER,
         c=1000,
         steps=False,
-        entries=None,  # differences along a direction of all weights: test_stylegan
+        differences=False,  # differences along a direction of all weights: test_stylegan
         cases=(
             Case(
                 "8",
@@ -495,7 +485,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.MappingNetwork,
         source=KARRAS19,
         c=1000,
-        entries=0,
         cases=(
             Case("all the same", images(4, 3), init=Call(3, 5, 4, 2)),
             Case("eight layers", images(4, 3), init=Call(3, 5, 2, 8, 0.1, 0.9)),
@@ -532,7 +521,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.SynthesisLayer,
         source=KARRAS20,
         c=1000,
-        entries=1,
         cases=(
             Case(
                 "noise",
@@ -570,7 +558,6 @@ ENTRIES: list[Entry] = [
         source=KARRAS20,
         c=1000,
         steps=False,
-        entries=0,
         cases=(
             Case(
                 "16, a style for each layer",
@@ -593,7 +580,7 @@ ENTRIES: list[Entry] = [
         source=KARRAS20,
         c=1000,
         steps=False,
-        entries=None,
+        differences=False,
         cases=(
             Case("8", styled(8), init=Call(3, 5, 8, 1, *SMALL, 2)),
             Case("8, mixed", mixed(8, 2), init=Call(3, 5, 8, 2, *SMALL, 2)),
@@ -618,7 +605,7 @@ ENTRIES: list[Entry] = [
         source=KARRAS20,
         c=1000,
         steps=False,
-        entries=None,  # differences: test_stylegan
+        differences=False,  # differences: test_stylegan
         cases=(
             Case("8", images(4, 1, 8, 8), init=Call(8, 1, *SMALL)),
             Case(

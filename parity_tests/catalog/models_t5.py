@@ -140,7 +140,7 @@ ENTRIES: list[Entry] = [
         built(torch_ref.models.T5),
         source=T5 + "; gates: Shazeer 2020, arXiv:2002.05202",
         c=1000,
-        entries=None,  # of two blocks: below, of one each
+        differences=False,  # of two blocks: below, of one each
         steps=False,  # so far down that rounding grows: test_t5 has steps at a rate that suits it
         cases=(
             Case("padding on either side", padded, modes=TRAIN),
@@ -191,7 +191,6 @@ ENTRIES: list[Entry] = [
         built(torch_ref.models.T5),
         source=T5,
         c=1000,
-        entries=1,
         steps=False,
         cases=(
             Case("T5", padded, init=Call(num_layers=1), modes=EVAL),

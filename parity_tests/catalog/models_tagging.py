@@ -137,7 +137,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.BiLSTMCRF,
         source=HUANG,
         c=1000,
-        entries=1,
         cases=(
             Case("softmax tagger", whole, init=tagger(crf=False)),
             Case("padded", padded, init=tagger(crf=False)),
@@ -160,7 +159,6 @@ ENTRIES: list[Entry] = [
         TorchTaggerLoss,
         source=HUANG,
         c=1000,
-        entries=1,
         cases=(
             *(
                 Case(

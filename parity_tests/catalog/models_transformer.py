@@ -143,7 +143,7 @@ ENTRIES: list[Entry] = [
         torch_ref.models.Transformer,
         source=VASWANI + ", section 3",
         c=1000,
-        entries=None,  # of two layers: below, of one
+        differences=False,  # of two layers: below, of one
         steps=False,  # test_transformer has steps, on a loss that does not fall without bound
         cases=(
             Case("lengths", pairs, init=sized(), modes=("train",)),
@@ -171,7 +171,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.Transformer,
         source=VASWANI + ", section 3",
         c=1000,
-        entries=1,
         steps=False,
         cases=(Case("shared", pairs, init=sized(layers=1, shared=True), modes=("eval",)),),
     ),

@@ -432,7 +432,7 @@ def torch_unpad(padded_sequences: torch.Tensor, lengths: Any, batch_first: bool)
 RELU = ("relu", {"nonlinearity": "relu"})
 
 ENTRIES = [
-    Layer("RNN", nn.RNN, torch.nn.RNN, cases(False, (RELU,)), ELMAN, entries=1),
+    Layer("RNN", nn.RNN, torch.nn.RNN, cases(False, (RELU,)), ELMAN),
     Layer(
         "LSTM",
         nn.LSTM,
@@ -446,7 +446,6 @@ ENTRIES = [
             ),
         ),
         LSTM,
-        entries=1,
     ),
     Layer(
         "GRU",
@@ -454,7 +453,6 @@ ENTRIES = [
         torch.nn.GRU,
         cases(False, ()),
         GRU,
-        entries=1,
     ),
     *(
         Layer(
@@ -465,7 +463,7 @@ ENTRIES = [
             (Case("e^-x overflows", saturated, init=Call(3, 4), cancels=100.0),),
             source,
             steps=False,
-            entries=None,
+            differences=False,
         )
         for layer, source in (("LSTM", LSTM), ("GRU", GRU))
     ),
@@ -484,7 +482,6 @@ ENTRIES = [
             for case in cases(False, ())
         ),
         GRU,
-        entries=1,
     ),
     Layer("RNNCell", nn.RNNCell, torch.nn.RNNCell, cell_cases(False, (RELU,)), ELMAN),
     Layer("LSTMCell", nn.LSTMCell, torch.nn.LSTMCell, cell_cases(True), LSTM),
@@ -511,7 +508,6 @@ ENTRIES = [
             TorchPacked,
             packed_cases(layer, layer == "LSTM"),
             f"{source}; {PACKED}",
-            entries=1,
         )
         for layer, source in (("RNN", ELMAN), ("LSTM", LSTM), ("GRU", GRU))
     ),
@@ -521,7 +517,6 @@ ENTRIES = [
         TorchPacked,
         packed_cases("GRU", False, reset_after=False),
         f"{GRU}; {PACKED}",
-        entries=1,
     ),
     *(
         Layer(

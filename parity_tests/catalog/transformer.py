@@ -138,7 +138,7 @@ STARTS: tuple[tuple[str, tuple[int, ...]], ...] = (
 
 def deep(name: str, ours: Any, theirs: Any, cases: Any, source: str) -> Layer:
     """An entry of a network whose key biases have gradients of rounding alone, so without steps."""
-    return Layer(name, ours, theirs, cases, source, c=1000, steps=False, entries=0)
+    return Layer(name, ours, theirs, cases, source, c=1000, steps=False)
 
 
 ENTRIES: list[Entry] = [
@@ -194,7 +194,6 @@ ENTRIES: list[Entry] = [
             torch_start_of(layer, *sizes),
             (Case("seed 0", partial(scales, layer, sizes, {})),),
             "torch's start",
-            entries=4,
         )
         for layer, sizes in STARTS
     ),

@@ -36,7 +36,7 @@ from scratch.nn.sparse import SparseGradient
 from scratch.random import Generator
 
 DEEP = 1000  # c of networks of many layers
-SINGLY = 2  # entries of each array that finite differences look at, beside a direction of all
+SINGLY = 2  # entries of each array of an op that finite differences look at by themselves
 SHADOWS = 8  # further runs of torch where float32 misses in one of these
 TORCH_DTYPE = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
@@ -159,7 +159,7 @@ def check_op(
     results += _compare_arrays("non-contiguous: gradients", view_gradients, gradients, c)
     if dtype == np.float64 and not case.surrogate:
         constant = _constants(entry.scratch, inputs, names)
-        results.append(_finite_differences(entry.scratch, inputs, constant, entry.entries))
+        results.append(_finite_differences(entry.scratch, inputs, constant, SINGLY))
     return results
 
 
@@ -242,12 +242,27 @@ def check_layer(
             results.append(close("second backward accumulates", twin.dense(p.grad), g + g, c=4))
     ours.zero_grad()
     if dtype == np.float64:
-        if not case.surrogate and entry.entries is not None:
+        alone = mode == "train" or "train" not in case.modes
+        wanted = entry.differences and not case.surrogate
+        if wanted and (alone or _mode_counts(ours, inputs)):
             constant = _constants(ours.forward, inputs, names)
-            results.append(_finite_differences(ours, inputs, constant, entry.entries))
+            results.append(_finite_differences(ours, inputs, constant, 0))
         if mode == "train" and entry.steps and parameters:
             results += _ten_steps(entry, case, dtype, device)
     return results
+
+
+def _mode_counts(module: scratch.nn.Module, inputs: Call) -> bool:
+    """Whether evaluation differs from training here, where finite differences were taken."""
+    state = {name: value.copy() for name, value in module.state_dict().items()}
+    evaluated, trained = (
+        twin.as_tuple(module.train(mode)(*inputs.args, **inputs.kwargs)[0])
+        for mode in (False, True)
+    )
+    moved = any(not np.array_equal(v, state[n]) for n, v in module.state_dict().items())
+    module.load_state_dict(state)
+    module.eval()
+    return moved or not all(map(np.array_equal, evaluated, trained))
 
 
 def build_twins(
@@ -506,9 +521,9 @@ def _constants(function: Callable[..., Any], inputs: Call, names: list[str]) -> 
 
 
 def _finite_differences(
-    function: Any, inputs: Call, constant: list[str], entries: int | str
+    function: Any, inputs: Call, constant: list[str], singly: int
 ) -> Comparison:
-    singly = SINGLY if entries == "auto" else entries
+    """Along a random direction of each array, and of so many entries singly."""
     options: Any = {"constant": tuple(constant), "entries": singly}
     report = gradcheck(function, *inputs.args, **options, **inputs.kwargs)
     return Comparison("finite differences", 0, 0, note="" if report.passed else str(report))

@@ -70,10 +70,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Op:
-    """A function twin: `scratch` returns (y, backward), `torch` returns y.
-
-    `entries` is what a `Layer` has of that name.
-    """
+    """A function twin: `scratch` returns (y, backward), `torch` returns y."""
 
     name: str
     scratch: Callable[..., Any]
@@ -82,7 +79,6 @@ class Op:
     source: str
     c: float = 64
     kind: str = "op"
-    entries: int | str = "auto"
 
 
 @dataclass(frozen=True)
@@ -97,9 +93,8 @@ class Layer:
         source: paper.
         c: float64 tolerance in eps of a tensor's largest magnitude.
         steps: whether ten steps with each optimizer are compared.
-        entries: how many entries of each array are held against finite differences one by one, as
-            `gradcheck` takes it, but for "auto", eight; the others all at once along a random
-            direction; None for no differences here, which in a deep network take seconds.
+        differences: whether finite differences are taken here, along a random direction of each
+            array; in a deep network they take seconds.
     """
 
     name: str
@@ -110,7 +105,7 @@ class Layer:
     c: float = 64
     kind: str = "module"
     steps: bool = True
-    entries: int | str | None = "auto"
+    differences: bool = True
 
 
 @dataclass(frozen=True)
