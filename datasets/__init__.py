@@ -13,6 +13,7 @@
     text       a sentence, the Python reference; by download Shakespeare; characters as numbers
     markov     text by counting, the baseline of a language model
     sessions   synthetic sessions of items, of which the best possible recommendation is known
+    ratings    synthetic ratings of known structure, of which the least possible error is known
     tagging    synthetic sentences from a small grammar, entities tagged in IOB2
     download   one verified copy of each file, in a cache that $PARITY_DATA moves
     readers    the files' formats
@@ -70,6 +71,7 @@ from datasets.masking import masked_words
 from datasets.memory import adding_problem, copy_memory, copy_memory_baseline
 from datasets.mix import cutmix, mixup
 from datasets.patterns import patterns
+from datasets.ratings import Ratings, RatingSource
 from datasets.readers import read_cifar, read_idx
 from datasets.scale import MinMaxScaler, RobustScaler
 from datasets.search import Range, Search, Trial, bayesian_search, grid_search, random_search
@@ -96,6 +98,8 @@ __all__ = [
     "MinMaxScaler",
     "Pairs",
     "Range",
+    "RatingSource",
+    "Ratings",
     "RobustScaler",
     "Scenes",
     "Search",

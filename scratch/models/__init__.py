@@ -4,6 +4,7 @@ from scratch.models.alexnet import AlexNet as AlexNet
 from scratch.models.autoencoder import Autoencoder as Autoencoder
 from scratch.models.autoencoder import ConvAutoencoder as ConvAutoencoder
 from scratch.models.autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
+from scratch.models.autorec import AutoRec as AutoRec
 from scratch.models.bert import BERT as BERT
 from scratch.models.bert import BertClassifier as BertClassifier
 from scratch.models.bert import BertConfig as BertConfig
@@ -32,8 +33,13 @@ from scratch.models.lenet import LeNet5 as LeNet5
 from scratch.models.llama import Llama as Llama
 from scratch.models.llama import LlamaConfig as LlamaConfig
 from scratch.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
+from scratch.models.matrix_factorization import (
+    HybridMatrixFactorization as HybridMatrixFactorization,
+)
+from scratch.models.matrix_factorization import MatrixFactorization as MatrixFactorization
 from scratch.models.mlp import MLP as MLP
 from scratch.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
+from scratch.models.neumf import NeuMF as NeuMF
 from scratch.models.neuron import Neuron as Neuron
 from scratch.models.perceptron import Perceptron as Perceptron
 from scratch.models.resnet import ResNet as ResNet

@@ -4,6 +4,7 @@ from torch_ref.models.alexnet import AlexNet as AlexNet
 from torch_ref.models.autoencoder import Autoencoder as Autoencoder
 from torch_ref.models.autoencoder import ConvAutoencoder as ConvAutoencoder
 from torch_ref.models.autoencoder import DenoisingAutoencoder as DenoisingAutoencoder
+from torch_ref.models.autorec import AutoRec as AutoRec
 from torch_ref.models.bert import BERT as BERT
 from torch_ref.models.bert import BertClassifier as BertClassifier
 from torch_ref.models.bert import BertConfig as BertConfig
@@ -32,8 +33,13 @@ from torch_ref.models.lenet import LeNet5 as LeNet5
 from torch_ref.models.llama import Llama as Llama
 from torch_ref.models.llama import LlamaConfig as LlamaConfig
 from torch_ref.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
+from torch_ref.models.matrix_factorization import (
+    HybridMatrixFactorization as HybridMatrixFactorization,
+)
+from torch_ref.models.matrix_factorization import MatrixFactorization as MatrixFactorization
 from torch_ref.models.mlp import MLP as MLP
 from torch_ref.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
+from torch_ref.models.neumf import NeuMF as NeuMF
 from torch_ref.models.neuron import Neuron as Neuron
 from torch_ref.models.perceptron import Perceptron as Perceptron
 from torch_ref.models.resnet import ResNet as ResNet
