@@ -1,6 +1,6 @@
 """Normalisation: statistics that move between a forward and its backward, and where it all is from.
 
-Hypothesis draws shapes, options and modes; SymPy derives the gradient of batch normalisation.
+Hypothesis draws shapes, options and modes. test_derivations.py has batch normalisation's gradient.
 """
 
 import copy
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,45 +143,6 @@ def test_backward_of_an_evaluation_is_that_of_its_forward() -> None:
     assert tensor.grad is not None
     assert close("torch", moved * dy, tensor.grad.numpy(), c=8).passed
     assert not close("torch", scale * dy, tensor.grad.numpy(), c=1e6).passed
-
-
-# Where the three terms come from
-
-
-def test_sympy_derives_the_gradient_of_batch_normalisation() -> None:
-    """d (sum dy y) / dx, dg and db of a batch of 3, by the rules of calculus and nothing else."""
-    x, dy = sympy.symbols("x:3", real=True), sympy.symbols("dy:3", real=True)
-    g, b, eps = sympy.symbols("g b eps", positive=True)
-    mean = sum(x) / 3
-    var = sum((xi - mean) ** 2 for xi in x) / 3
-    y = [g * (xi - mean) / sympy.sqrt(var + eps) + b for xi in x]
-    total = sum(dyi * yi for dyi, yi in zip(dy, y, strict=True))
-    known = [*x, *dy, g, b, eps]
-    values = sympy.lambdify(known, y)
-    derived = sympy.lambdify(known, [sympy.diff(total, symbol) for symbol in (*x, g, b)])
-
-    # The formula at the head of the file is that derivative, not only where it was tried.
-    root = sympy.sqrt(var + eps)
-    n = [(xi - mean) / root for xi in x]
-    mean_dy, mean_dyn = sum(dy) / 3, sum(d * ni for d, ni in zip(dy, n, strict=True)) / 3
-    for xi, dyi, ni in zip(x, dy, n, strict=True):
-        formula = g * (dyi - mean_dy - ni * mean_dyn) / root
-        assert sympy.simplify(sympy.diff(total, xi) - formula) == 0
-
-    rng = np.random.default_rng(0)
-    for scale, chosen in ((1.0, 1e-5), (1e-3, 1e-5), (100.0, 0.5)):
-        xs, dys, (gain, bias) = scale * rng.normal(size=3), rng.normal(size=3), rng.normal(size=2)
-        arrays = xs[:, None], None, None, np.array([gain]), np.array([bias])
-        out, back = F.batch_norm(*arrays, training=True, eps=chosen)
-        dx, dg, db = back(dys[:, None])
-        at = [*xs, *dys, gain, bias, chosen]
-        expected = np.array(derived(*at))
-        assert close("y", out[:, 0], np.array(values(*at)), c=64).passed
-        # dy - mean dy - n mean(dy n) cancels: three values leave one degree of freedom.
-        terms = float(np.max(np.abs(gain * dys)) / np.sqrt(np.var(xs) + chosen))
-        assert close("dx", dx[:, 0], expected[:3], c=64, at_least=terms).passed
-        assert close("dg", dg, expected[3:4], c=64).passed
-        assert close("db", db, expected[4:], c=64).passed
 
 
 # What a call leaves behind
