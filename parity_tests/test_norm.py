@@ -250,6 +250,33 @@ def test_many_features_far_off_in_float32() -> None:
         assert comparison.passed, str(comparison)
 
 
+def test_running_statistics_as_keras_and_the_guide_keep_them() -> None:
+    """r <- m r + (1 - m) s with m = 0.9 and the biased variance, over batches of three."""
+    d = Draw("keras", np.float64)
+    options: Any = {"momentum_keeps": True, "biased_running_var": True}
+    layer = nn.BatchNorm1d(4, momentum=0.9, **options).to(np.float64)
+    cumulative = nn.BatchNorm1d(4, momentum=None, **options).to(np.float64)
+    batches: list[Array] = [d.normal(3, 4, scale=2.0) + d.array(1.0) for _ in range(5)]
+    mean, var = np.zeros(4), np.ones(4)
+    for x in batches:
+        layer(x)
+        cumulative(x)
+        mean = 0.9 * mean + 0.1 * x.mean(0)
+        var = 0.9 * var + 0.1 * x.var(0)
+    y, _ = layer.eval()(batches[0])
+    assert close("mean", layer.running_mean, mean, c=16).passed
+    assert close("variance", layer.running_var, var, c=16).passed
+    assert close("y", y, (batches[0] - mean) / np.sqrt(var + 1e-5), c=64).passed
+    assert close(
+        "mean", cumulative.running_mean, np.mean([x.mean(0) for x in batches], 0), c=16
+    ).passed
+    assert close(
+        "variance", cumulative.running_var, np.mean([x.var(0) for x in batches], 0), c=16
+    ).passed
+    assert "momentum_keeps=True, biased_running_var=True" in repr(layer)
+    assert "keeps" not in repr(nn.BatchNorm1d(4))
+
+
 def test_an_interrupted_update_gives_momentum_and_mode_back() -> None:
     first, second = nn.BatchNorm1d(2, momentum=0.3), nn.BatchNorm1d(2)
     model = nn.Sequential(first, second).eval()
