@@ -277,6 +277,24 @@ def test_running_statistics_as_keras_and_the_guide_keep_them() -> None:
     assert "keeps" not in repr(nn.BatchNorm1d(4))
 
 
+def test_without_a_gradient_training_is_training() -> None:
+    """torch.no_grad moves running statistics as every forward in training does; so does a forward
+    here whose backward nobody calls. Evaluation leaves them."""
+    d = Draw("no gradient", np.float64)
+    ours, theirs = twins("BatchNorm2d", (3,), {}, np.float64, d)
+    x = d.normal(2, 3, 4, 5) + d.array(2.0)
+    before = ours.state_dict()
+    for training in (False, True):
+        with torch.no_grad():
+            expected = theirs.train(training)(torch.from_numpy(x.copy()))
+        y, _ = ours.train(training)(x)
+        assert close("y", y, expected.numpy(), c=64).passed
+        moved = ours.state_dict()
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            assert np.array_equal(moved[name], before[name]) is not training, name
+            assert close(name, moved[name], theirs.get_buffer(name).numpy(), c=64).passed
+
+
 def test_an_interrupted_update_gives_momentum_and_mode_back() -> None:
     first, second = nn.BatchNorm1d(2, momentum=0.3), nn.BatchNorm1d(2)
     model = nn.Sequential(first, second).eval()
