@@ -3,6 +3,7 @@
 from parity_tests.pitfalls import (
     activation,
     attention,
+    categories,
     conv,
     crf,
     ctc,
@@ -56,6 +57,7 @@ FAMILIES = (
     linear_cross_entropy,
     crf,
     ctc,
+    categories,
     norm,
     parametrize,
     optim,
