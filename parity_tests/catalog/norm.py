@@ -270,7 +270,16 @@ ENTRIES: list[Entry] = [
         cases=batch_cases(5, 2, 3),
     ),
     *(
-        Layer(f"{ours.__name__} with Keras' running statistics", ours, theirs, cases, source=KERAS)
+        # Buffers after a forward tell; gradients are those of the entries above.
+        Layer(
+            f"{ours.__name__} with Keras' running statistics",
+            ours,
+            theirs,
+            cases,
+            source=KERAS,
+            steps=False,
+            entries=None,
+        )
         for ours, theirs, cases in (
             (
                 nn.BatchNorm1d,
