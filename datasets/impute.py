@@ -39,7 +39,8 @@ class SimpleImputer:
 
         Args:
             x: (n, features), NaN where a value is missing.
-            strategy: "mean", "median" or "most_frequent", of equally frequent ones the smallest.
+            strategy: "mean", "median" (of two in the middle their mean, where torch.median takes
+                the lower) or "most_frequent", of equally frequent ones the smallest.
 
         Returns:
             The imputer.

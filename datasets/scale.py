@@ -75,7 +75,8 @@ class RobustScaler(Scaler):
             quantiles: whose distance is the scale, as shares; interpolated between rows.
 
         Returns:
-            The scaler, with the median as its center.
+            The scaler, with the median as its center: of two middle values their mean, where
+            torch.median takes the lower.
 
         Raises:
             ValueError: if x has no rows, another shape, or is not finite, or the quantiles are

@@ -78,7 +78,7 @@ class Standardizer:
 
     Args:
         mean: (features,), or (channels, 1, 1).
-        std: as mean, over the number of values (not less one); 1 where they are all the same.
+        std: as mean, over their number (torch.std: less one); 1 where they are all the same.
     """
 
     mean: Array

@@ -1,14 +1,13 @@
 """Autoencoders: what is drawn, what the bound is a bound of, and how long the twins stay one.
 
-The KL divergence is derived again by SymPy and held against torch's distributions; the bound is
-held against log p(x) of a linear decoder, which is known.
+The KL divergence is held against torch's distributions (test_derivations.py derives it), the bound
+against log p(x) of a linear decoder, which is known.
 """
 
 from typing import Any
 
 import numpy as np
 import pytest
-import sympy
 import torch
 
 import scratch.models
@@ -26,37 +25,6 @@ from scratch.nn import functional as F
 from scratch.random import Generator
 
 # What a VAE is made of
-
-
-def test_sympy_derives_the_kl_divergence_and_its_gradient() -> None:
-    """The integral of q log(q / p) over z, and its derivatives by m and r."""
-    z, m, r = sympy.symbols("z m r", real=True)
-    s = sympy.exp(r / 2)
-    log_q = -((z - m) ** 2) / (2 * s**2) - r / 2 - sympy.log(2 * sympy.pi) / 2
-    log_p = -(z**2) / 2 - sympy.log(2 * sympy.pi) / 2
-    e = sympy.symbols("e", real=True)  # z = m + s e: the integral over e of a polynomial
-    terms = sympy.Poly(sympy.expand((log_q - log_p).subs(z, m + s * e)), e)
-    moments = {0: 1, 1: 0, 2: 1}  # of the standard normal distribution
-    kl = sum(c * moments[k] for (k,), c in terms.terms())
-    assert sympy.simplify(kl - (m**2 + sympy.exp(r) - 1 - r) / 2) == 0
-    values = sympy.lambdify((m, r), [kl, sympy.diff(kl, m), sympy.diff(kl, r)])
-    rng = np.random.default_rng(0)
-    mu, logvar = rng.normal(size=(5, 1)), rng.normal(size=(5, 1))
-    k, back = F.gaussian_kl(mu, logvar, "none")
-    found = np.stack([k, *(d[:, 0] for d in back(np.ones(5)))], 1)
-    expected = [values(*pair) for pair in zip(mu[:, 0], logvar[:, 0], strict=True)]
-    np.testing.assert_allclose(found, expected, rtol=1e-13)
-
-
-def test_sympy_derives_the_samples_gradient() -> None:
-    m, r, e = sympy.symbols("m r e", real=True)
-    z = m + sympy.exp(r / 2) * e
-    values = sympy.lambdify((m, r, e), [z, sympy.diff(z, m), sympy.diff(z, r)])
-    rng = np.random.default_rng(1)
-    mu, logvar, noise = rng.normal(size=(3, 6))
-    y, back = F.reparameterize(mu, logvar, noise)
-    expected = np.array([values(*row) for row in zip(mu, logvar, noise, strict=True)])
-    np.testing.assert_allclose(np.stack([y, *back(np.ones(6))], 1), expected, rtol=1e-13)
 
 
 def test_the_divergence_is_that_of_torchs_distributions() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import cumulative_trapezoid
@@ -57,6 +58,22 @@ def test_scaler_is_scikit_learns(scaler: Any, theirs: Any, dtype: Any) -> None:
     np.testing.assert_allclose(ours(x), theirs.fit_transform(x), rtol=close, atol=close)
     np.testing.assert_allclose(ours(other), theirs.transform(other), rtol=close, atol=close)
     np.testing.assert_allclose(ours.inverse(ours(other)), other, rtol=close)
+
+
+def test_deviation_and_median_are_numpys_and_not_torchs() -> None:
+    """torch.std divides by n - 1, torch.median takes the lower of two middle values; here, as in
+    NumPy and scikit-learn, they are over n and the mean of both."""
+    x = np.array([[1.0], [2.0], [4.0], [9.0]])
+    tensor = torch.from_numpy(x)
+    std = datasets.Standardizer.fit(x).std
+    np.testing.assert_allclose(std, tensor.std(0, correction=0), rtol=1e-15)
+    np.testing.assert_allclose(std * np.sqrt(4 / 3), tensor.std(0), rtol=1e-15)
+    for median in (
+        datasets.RobustScaler.fit(x).center,
+        datasets.SimpleImputer.fit(x, "median").fill,
+    ):
+        assert median == [3.0] and tensor.median(0).values == 2.0
+        np.testing.assert_array_equal(median, tensor.quantile(0.5, 0))
 
 
 def test_min_max_fills_the_unit_interval() -> None:

@@ -1,4 +1,4 @@
-"""Weights of Keras and ONNX: their own equations, written out, against the layers they load."""
+"""Weights of Keras, ONNX and tutorials: their equations, written out, against layers they load."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from scratch import nn
 from scratch.check import Array
-from scratch.nn.utils.gate_order import keras_weights, onnx_weights
+from scratch.nn.utils.gate_order import joined_weights, keras_weights, onnx_weights
 
 RNG = np.random.default_rng(0)
 STEPS, BATCH, IN, H = 5, 2, 3, 4
@@ -134,6 +134,47 @@ def test_onnx_rnn() -> None:
     np.testing.assert_allclose(last(layer, x), h, rtol=1e-12)
 
 
+def separate(gates: str) -> tuple[dict[str, Array], dict[str, Array]]:
+    """A matrix and a bias for each gate."""
+    return {gate: normal(IN + H, H) for gate in gates}, {gate: normal(H) for gate in gates}
+
+
+@pytest.mark.parametrize("update_weighs_new", [True, False])
+def test_a_tutorials_gru(update_weighs_new: bool) -> None:
+    """The guide's: r before the product, and z the share of the new state. torch's z keeps."""
+    x, (W, b) = normal(STEPS, BATCH, IN), separate("rzn")
+    layer = nn.GRU(IN, H, reset_after=False, dtype=np.float64)
+    layer.load_state_dict(joined_weights(layer, W, b, update_weighs_new=update_weighs_new))
+    h = np.zeros((BATCH, H))
+    for x_t in x:
+        both = np.concatenate([x_t, h], axis=1)
+        r, z = s(both @ W["r"] + b["r"]), s(both @ W["z"] + b["z"])
+        new = np.tanh(np.concatenate([x_t, r * h], axis=1) @ W["n"] + b["n"])
+        h = (1 - z) * h + z * new if update_weighs_new else z * h + (1 - z) * new
+    np.testing.assert_allclose(last(layer, x), h, rtol=1e-12)
+
+
+def test_a_tutorials_lstm_and_rnn() -> None:
+    x, (W, b) = normal(STEPS, BATCH, IN), separate("ogfi")
+    layer = nn.LSTM(IN, H, dtype=np.float64)
+    layer.load_state_dict(joined_weights(layer, W, b))
+    h = c = np.zeros((BATCH, H))
+    for x_t in x:
+        both = np.concatenate([x_t, h], axis=1)
+        i, f, o = (s(both @ W[gate] + b[gate]) for gate in "ifo")
+        c = f * c + i * np.tanh(both @ W["g"] + b["g"])
+        h = o * np.tanh(c)
+    np.testing.assert_allclose(last(layer, x), h, rtol=1e-12)
+
+    plain = nn.RNN(IN, H, bias=False, dtype=np.float64)
+    W, _ = separate("h")
+    plain.load_state_dict(joined_weights(plain, W))
+    h = np.zeros((BATCH, H))
+    for x_t in x:
+        h = np.tanh(np.concatenate([x_t, h], axis=1) @ W["h"])
+    np.testing.assert_allclose(last(plain, x), h, rtol=1e-12)
+
+
 def keras(layer: Any, *shapes: tuple[int, ...], **options: Any) -> Callable[[], Any]:
     return lambda: keras_weights(layer, *(normal(*shape) for shape in shapes), **options)
 
@@ -143,6 +184,7 @@ def onnx(layer: Any, *shapes: tuple[int, ...], **options: Any) -> Callable[[], A
 
 
 GRU, LSTM, RNN = nn.GRU(IN, H), nn.LSTM(IN, H), nn.RNN(IN, H, nonlinearity="relu")
+P_GRU = nn.GRU(IN, H, reset_after=False)
 K_GRU, K_LSTM = ((IN, 12), (H, 12), (2, 12)), ((IN, 16), (H, 16), (16,))
 O_GRU, O_LSTM = ((1, 12, IN), (1, 12, H), (1, 24)), ((1, 16, IN), (1, 16, H), (1, 32))
 
@@ -159,6 +201,13 @@ O_GRU, O_LSTM = ((1, 12, IN), (1, 12, H), (1, 24)), ((1, 16, IN), (1, 16, H), (1
         keras(LSTM, *K_LSTM, recurrent_activation="hard_sigmoid"),
         keras(LSTM, *K_LSTM, activation="relu"),
         keras(RNN, (IN, H), (H, H), (H,), activation="tanh"),
+        lambda: joined_weights(GRU, *separate("rzn")),
+        lambda: joined_weights(P_GRU, *separate("rzh")),
+        lambda: joined_weights(P_GRU, separate("rzn")[0]),
+        lambda: joined_weights(P_GRU, separate("rzn")[0], {gate: normal(1, H) for gate in "rzn"}),
+        lambda: joined_weights(P_GRU, {gate: normal(H, H) for gate in "rzn"}, separate("rzn")[1]),
+        lambda: joined_weights(LSTM, *separate("ifgo"), update_weighs_new=True),
+        lambda: joined_weights(nn.LSTM(IN, H, proj_size=2), *separate("ifgo")),
         onnx(GRU, *O_GRU),
         onnx(nn.GRU(IN, H, reset_after=False), *O_GRU, linear_before_reset=1),
         onnx(LSTM, *O_LSTM, clip=3.0),

@@ -1,6 +1,6 @@
 """Normalisation: statistics that move between a forward and its backward, and where it all is from.
 
-Hypothesis draws shapes, options and modes; SymPy derives the gradient of batch normalisation.
+Hypothesis draws shapes, options and modes. test_derivations.py has batch normalisation's gradient.
 """
 
 import copy
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,45 +145,6 @@ def test_backward_of_an_evaluation_is_that_of_its_forward() -> None:
     assert not close("torch", scale * dy, tensor.grad.numpy(), c=1e6).passed
 
 
-# Where the three terms come from
-
-
-def test_sympy_derives_the_gradient_of_batch_normalisation() -> None:
-    """d (sum dy y) / dx, dg and db of a batch of 3, by the rules of calculus and nothing else."""
-    x, dy = sympy.symbols("x:3", real=True), sympy.symbols("dy:3", real=True)
-    g, b, eps = sympy.symbols("g b eps", positive=True)
-    mean = sum(x) / 3
-    var = sum((xi - mean) ** 2 for xi in x) / 3
-    y = [g * (xi - mean) / sympy.sqrt(var + eps) + b for xi in x]
-    total = sum(dyi * yi for dyi, yi in zip(dy, y, strict=True))
-    known = [*x, *dy, g, b, eps]
-    values = sympy.lambdify(known, y)
-    derived = sympy.lambdify(known, [sympy.diff(total, symbol) for symbol in (*x, g, b)])
-
-    # The formula at the head of the file is that derivative, not only where it was tried.
-    root = sympy.sqrt(var + eps)
-    n = [(xi - mean) / root for xi in x]
-    mean_dy, mean_dyn = sum(dy) / 3, sum(d * ni for d, ni in zip(dy, n, strict=True)) / 3
-    for xi, dyi, ni in zip(x, dy, n, strict=True):
-        formula = g * (dyi - mean_dy - ni * mean_dyn) / root
-        assert sympy.simplify(sympy.diff(total, xi) - formula) == 0
-
-    rng = np.random.default_rng(0)
-    for scale, chosen in ((1.0, 1e-5), (1e-3, 1e-5), (100.0, 0.5)):
-        xs, dys, (gain, bias) = scale * rng.normal(size=3), rng.normal(size=3), rng.normal(size=2)
-        arrays = xs[:, None], None, None, np.array([gain]), np.array([bias])
-        out, back = F.batch_norm(*arrays, training=True, eps=chosen)
-        dx, dg, db = back(dys[:, None])
-        at = [*xs, *dys, gain, bias, chosen]
-        expected = np.array(derived(*at))
-        assert close("y", out[:, 0], np.array(values(*at)), c=64).passed
-        # dy - mean dy - n mean(dy n) cancels: three values leave one degree of freedom.
-        terms = float(np.max(np.abs(gain * dys)) / np.sqrt(np.var(xs) + chosen))
-        assert close("dx", dx[:, 0], expected[:3], c=64, at_least=terms).passed
-        assert close("dg", dg, expected[3:4], c=64).passed
-        assert close("db", db, expected[4:], c=64).passed
-
-
 # What a call leaves behind
 
 
@@ -288,6 +248,51 @@ def test_many_features_far_off_in_float32() -> None:
     ):
         comparison = close(what, y, true.astype(np.float32), c=8)
         assert comparison.passed, str(comparison)
+
+
+def test_running_statistics_as_keras_and_the_guide_keep_them() -> None:
+    """r <- m r + (1 - m) s with m = 0.9 and the biased variance, over batches of three."""
+    d = Draw("keras", np.float64)
+    options: Any = {"momentum_keeps": True, "biased_running_var": True}
+    layer = nn.BatchNorm1d(4, momentum=0.9, **options).to(np.float64)
+    cumulative = nn.BatchNorm1d(4, momentum=None, **options).to(np.float64)
+    batches: list[Array] = [d.normal(3, 4, scale=2.0) + d.array(1.0) for _ in range(5)]
+    mean, var = np.zeros(4), np.ones(4)
+    for x in batches:
+        layer(x)
+        cumulative(x)
+        mean = 0.9 * mean + 0.1 * x.mean(0)
+        var = 0.9 * var + 0.1 * x.var(0)
+    y, _ = layer.eval()(batches[0])
+    assert close("mean", layer.running_mean, mean, c=16).passed
+    assert close("variance", layer.running_var, var, c=16).passed
+    assert close("y", y, (batches[0] - mean) / np.sqrt(var + 1e-5), c=64).passed
+    assert close(
+        "mean", cumulative.running_mean, np.mean([x.mean(0) for x in batches], 0), c=16
+    ).passed
+    assert close(
+        "variance", cumulative.running_var, np.mean([x.var(0) for x in batches], 0), c=16
+    ).passed
+    assert "momentum_keeps=True, biased_running_var=True" in repr(layer)
+    assert "keeps" not in repr(nn.BatchNorm1d(4))
+
+
+def test_without_a_gradient_training_is_training() -> None:
+    """torch.no_grad moves running statistics as every forward in training does; so does a forward
+    here whose backward nobody calls. Evaluation leaves them."""
+    d = Draw("no gradient", np.float64)
+    ours, theirs = twins("BatchNorm2d", (3,), {}, np.float64, d)
+    x = d.normal(2, 3, 4, 5) + d.array(2.0)
+    before = ours.state_dict()
+    for training in (False, True):
+        with torch.no_grad():
+            expected = theirs.train(training)(torch.from_numpy(x.copy()))
+        y, _ = ours.train(training)(x)
+        assert close("y", y, expected.numpy(), c=64).passed
+        moved = ours.state_dict()
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            assert np.array_equal(moved[name], before[name]) is not training, name
+            assert close(name, moved[name], theirs.get_buffer(name).numpy(), c=64).passed
 
 
 def test_an_interrupted_update_gives_momentum_and_mode_back() -> None:

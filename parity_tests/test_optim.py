@@ -413,3 +413,33 @@ def test_base_class_alone_cannot_step() -> None:
     p.grad = np.ones(1)
     with pytest.raises(TypeError, match="_update"):
         Optimizer([p], {"lr": 0.1}).step()
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_decay_takes_biases_and_gains_too(name: str) -> None:
+    """All of a module's parameters shrink by 1 - lr weight_decay, unless a group excepts them.
+
+    lambda / 2 |w|^2 is what weight_decay means; lambda / (2 m) over m rows is weight_decay
+    lambda / m (test_derivations.py derives both).
+    """
+    ours = scratch.nn.Sequential(scratch.nn.Linear(3, 2), scratch.nn.BatchNorm1d(2)).to(np.float64)
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).double()
+    rng = np.random.default_rng(0)
+    start = {n: rng.uniform(1, 2, p.shape) for n, p in ours.named_parameters()}
+
+    def shrunk(model: Any, package: Any, spared: bool) -> list[float]:
+        """The factor by which each parameter shrank: the same for all its entries."""
+        for n, p in model.named_parameters():
+            value = torch.from_numpy(start[n].copy()) if package is torch else start[n].copy()
+            p.data, p.grad = value, 0 * value
+        decayed = [p for p in model.parameters() if not spared or p.data.ndim > 1]
+        rest = [p for p in model.parameters() if spared and p.data.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
+        getattr(package.optim, name)(groups[: 1 + spared], lr=0.5).step()
+        factors = {n: plain(p.data) / start[n] for n, p in model.named_parameters()}
+        assert all(np.ptp(f) < 1e-15 for f in factors.values())
+        return [float(f.flat[0]) for f in factors.values()]
+
+    for model, package in ((ours, scratch), (theirs, torch)):
+        assert shrunk(model, package, False) == pytest.approx([0.95] * 4, rel=1e-15)
+        assert shrunk(model, package, True) == pytest.approx([0.95, 1, 1, 1], rel=1e-15)

@@ -11,8 +11,12 @@ from scratch import nn
 from scratch.check import Array
 from scratch.nn import functional as F
 from scratch.nn.op import Backward
+from torch_ref.nn.batch_norm import BatchNorm1d as KerasBatchNorm1d
+from torch_ref.nn.batch_norm import BatchNorm2d as KerasBatchNorm2d
+from torch_ref.nn.batch_norm import BatchNorm3d as KerasBatchNorm3d
 
 BATCH = "Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1"
+KERAS = f"{BATCH}; Keras' BatchNormalization"
 INSTANCE = "Ulyanov et al. 2016, arXiv:1607.08022"
 LAYER = "Ba et al. 2016, arXiv:1607.06450, eq. 4"
 GROUP = "Wu & He 2018, arXiv:1803.08494"
@@ -83,6 +87,25 @@ def batch_cases(*shape: int) -> tuple[Case, ...]:
             init=Call(3),
             zero=("weight", "bias"),
         ),
+    )
+
+
+def keeping_cases(*shape: int) -> tuple[Case, ...]:
+    """Cases of both options, of inputs (3, 4, *shape): few values, where the variances differ."""
+
+    def case(name: str, **options: Any) -> Case:
+        return Case(name, lambda d: Call(d.normal(3, 4, *shape)), init=Call(4, **options))
+
+    both = {"momentum_keeps": True, "biased_running_var": True}
+    return (
+        case("the share that is kept", momentum=0.9, momentum_keeps=True),
+        case("biased", momentum=0.3, biased_running_var=True),
+        case("both", eps=1e-3, momentum=0.99, **both),
+        case("cumulative mean", momentum=None, **both),
+        case("no running statistics", track_running_stats=False, **both),
+        case("not affine", momentum=0.7, affine=False, **both),
+        case("no bias", momentum=0.0, bias=False, **both),
+        case("neither", momentum=0.7, bias=False),
     )
 
 
@@ -245,6 +268,35 @@ ENTRIES: list[Entry] = [
         torch.nn.BatchNorm3d,
         source=BATCH,
         cases=batch_cases(5, 2, 3),
+    ),
+    *(
+        # Buffers after a forward tell; gradients are those of the entries above.
+        Layer(
+            f"{ours.__name__} with Keras' running statistics",
+            ours,
+            theirs,
+            cases,
+            source=KERAS,
+            steps=False,
+            entries=None,
+        )
+        for ours, theirs, cases in (
+            (
+                nn.BatchNorm1d,
+                KerasBatchNorm1d,
+                (
+                    *keeping_cases(),
+                    Case(
+                        "empty",
+                        lambda d: Call(d.normal(0, 4)),
+                        init=Call(4, momentum_keeps=True),
+                        zero=("weight", "bias"),
+                    ),
+                ),
+            ),
+            (nn.BatchNorm2d, KerasBatchNorm2d, keeping_cases(2, 1)),
+            (nn.BatchNorm3d, KerasBatchNorm3d, keeping_cases(1, 1, 2)),
+        )
     ),
     Op(
         "instance_norm",
@@ -522,6 +574,7 @@ REFUSALS = [
     Refusal("batch_norm: momentum", _statistics(momentum=None), "batch_norm"),
     Refusal("batch_norm: negative eps", _statistics(eps=-1.0), "batch_norm"),
     Refusal("batch_norm: eps 0 in training", _statistics(eps=0.0, training=True), "batch_norm"),
+    Refusal("batch_norm: biased", _statistics(biased_running_var=None), "batch_norm"),
     Refusal(
         "batch_norm: one value",
         lambda: F.batch_norm(zeros(1, 3), None, None, training=True),
@@ -541,6 +594,12 @@ REFUSALS = [
     Refusal("BatchNorm3d: dtype", lambda: nn.BatchNorm3d(3)(zeros(2, 3, 4, 5, 6)), "batch_norm"),
     Refusal("BatchNorm2d: num_features", lambda: nn.BatchNorm2d(-1), "BatchNorm2d"),
     Refusal("BatchNorm2d: momentum", lambda: nn.BatchNorm2d(3, momentum=unchecked("a")), "BatchN"),
+    Refusal("BatchNorm1d: keeps", lambda: nn.BatchNorm1d(3, momentum_keeps=unchecked(2)), "BatchN"),
+    Refusal(
+        "BatchNorm2d: biased",
+        lambda: nn.BatchNorm2d(3, biased_running_var=unchecked("no")),
+        "BatchNorm2d",
+    ),
     Refusal("BatchNorm2d: eps", lambda: nn.BatchNorm2d(3, eps=-1e-5), "BatchNorm2d"),
     Refusal("instance_norm: a vector", lambda: F.instance_norm(zeros(3)), "instance_norm"),
     Refusal("instance_norm: integers", lambda: F.instance_norm(np.ones((2, 3, 4), int)), "instanc"),

@@ -324,10 +324,10 @@ def run_function(name: str, dtype: Any, every: int = 1) -> Tally:
     for info in _functions():
         if info.name != name:
             continue
+        indices = info.dtypes == {torch.int64}
+        kind = torch.int64 if indices else TORCH_DTYPE[np.dtype(dtype)]
         try:
-            samples = list(
-                info.sample_inputs("cpu", TORCH_DTYPE[np.dtype(dtype)], requires_grad=True)
-            )
+            samples = list(info.sample_inputs("cpu", kind, requires_grad=not indices))
         except RuntimeError:  # a variant for other dtypes (complex)
             continue
         for sample in samples[::every]:

@@ -3,6 +3,7 @@
 from parity_tests.pitfalls import (
     activation,
     attention,
+    categories,
     conv,
     crf,
     ctc,
@@ -57,6 +58,7 @@ FAMILIES = (
     linear_cross_entropy,
     crf,
     ctc,
+    categories,
     norm,
     parametrize,
     optim,

@@ -109,6 +109,22 @@ class MomentumKeeps(_Tracks):
         self._move(old, new, 1 - self._share())
 
 
+class KeepingIsIgnored(nn.BatchNorm1d):
+    """momentum is the share of the new value whatever was asked for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.momentum_keeps = False
+
+
+class BiasedIsIgnored(nn.BatchNorm2d):
+    """running_var gathers the unbiased variance whatever was asked for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.biased_running_var = False
+
+
 class NoneIsDefaultMomentum(_Tracks):
     """momentum None taken for 0.1."""
 
@@ -405,6 +421,18 @@ PITFALLS = [
         "BatchNorm1d",
         "momentum: torch the share of the new value; Keras and tutorials of the old",
         MomentumKeeps,
+    ),
+    Pitfall(
+        "batch_norm_momentum_keeps",
+        "BatchNorm1d with Keras' running statistics",
+        "momentum_keeps: the share of the old value; torch's is that of the new one",
+        KeepingIsIgnored,
+    ),
+    Pitfall(
+        "batch_norm_biased_running_variance",
+        "BatchNorm2d with Keras' running statistics",
+        "biased_running_var: v itself; torch's is v m / (m - 1)",
+        BiasedIsIgnored,
     ),
     Pitfall(
         "batch_norm_momentum_none",

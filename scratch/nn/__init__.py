@@ -3,6 +3,9 @@
 from scratch.nn import functional as functional
 from scratch.nn import init as init
 from scratch.nn import utils as utils
+from scratch.nn.adaptive_log_softmax import (
+    AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss,
+)
 from scratch.nn.adaptive_pool import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from scratch.nn.adaptive_pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from scratch.nn.adaptive_pool import AdaptiveAvgPool3d as AdaptiveAvgPool3d

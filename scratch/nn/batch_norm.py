@@ -10,6 +10,8 @@ torch      y has the biased v, running_var the unbiased one; momentum is the sha
            and None the mean of all batches so far. A batch with one value a channel is refused;
            an empty one leaves the running statistics as they are. torch's backward of an
            evaluation reads the running statistics of its own time, here it is the forward's.
+Keras      momentum is the share that is kept (`momentum_keeps`), and running_var gathers the biased
+           v (`biased_running_var`); so do tutorials. y in training is the same, in evaluation not
 Source     Ioffe & Szegedy 2015, arXiv:1502.03167
 """
 
@@ -36,6 +38,8 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    *,
+    biased_running_var: bool = False,
 ) -> tuple[Array, Backward]:
     """y = g (x - mu) / sqrt(v + eps) + b.
 
@@ -49,6 +53,7 @@ def batch_norm(
         training: normalise with the statistics of the batch.
         momentum: share of the new value in the running statistics.
         eps: added to the variance.
+        biased_running_var: running_var gathers v and not v m / (m - 1).
 
     Returns:
         y of x's shape, and its backward: dy -> dx, dg, db.
@@ -73,12 +78,14 @@ def batch_norm(
     check_pair("batch_norm", old_mean, old_var, needed=not training)
     momentum = check.number("batch_norm", "momentum", momentum)
     eps = check.number("batch_norm", "eps", eps, 0, open_low=training)
+    check.option("batch_norm", "biased_running_var", biased_running_var, (True, False))
 
     rows = x.reshape(*shape[:2], math.prod(shape[2:]))  # (N, C, L)
     m = rows.shape[0] * rows.shape[2]
     if training and m == 1:
         check.refuse("batch_norm", "more than one value per channel in training", x.shape)
-    y, norm_back = normalise(rows, old_mean, old_var, g, b, training, momentum, eps)
+    biased = biased_running_var
+    y, norm_back = normalise(rows, old_mean, old_var, g, b, training, momentum, eps, biased)
 
     def backward(dy: Array) -> Any:
         dx, *dlearned = norm_back(dy.reshape(rows.shape))
@@ -96,6 +103,7 @@ def normalise(
     training: bool,
     momentum: float,
     eps: float,
+    biased: bool = False,
 ) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]:
     """`batch_norm` of x (N, C, L) with arguments that were checked.
 
@@ -112,7 +120,7 @@ def normalise(
         var = np.maximum(_sum(y, y) / m - rest**2, 0)
         if running_mean is not None and running_var is not None:
             _update(running_mean, first + rest, momentum)
-            _update(running_var, var * (m / (m - 1)), momentum)
+            _update(running_var, var if biased else var * (m / (m - 1)), momentum)
         root = np.sqrt(var + eps)
         inverse = np.divide(1, root, out=np.zeros_like(root), where=root != 0)
     else:
@@ -272,7 +280,39 @@ class RunningNorm(Module):
 
 
 class BatchNorm(RunningNorm):
-    """What the batch normalisations of all dimensions share; see `RunningNorm`."""
+    """What the batch normalisations of all dimensions share.
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance.
+        momentum: share of the new value in the running statistics; None for a mean of all.
+        affine: learn g and b.
+        track_running_stats: keep running statistics and use them in evaluation.
+        bias: learn b.
+        momentum_keeps: momentum is the share of the old value instead, as in Keras.
+        biased_running_var: running_var gathers v and not v m / (m - 1), as in Keras.
+        dtype: float32 or float64.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        bias: bool = True,
+        momentum_keeps: bool = False,
+        biased_running_var: bool = False,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        name = type(self).__name__
+        check.option(name, "momentum_keeps", momentum_keeps, (True, False))
+        check.option(name, "biased_running_var", biased_running_var, (True, False))
+        self.momentum_keeps, self.biased_running_var = momentum_keeps, biased_running_var
+        arguments = num_features, eps, momentum, affine, track_running_stats
+        super().__init__(*arguments, bias=bias, dtype=dtype)
 
     def forward(self, input: Array) -> tuple[Array, Backward]:
         """y = g (x - mu) / sqrt(v + eps) + b."""
@@ -280,7 +320,7 @@ class BatchNorm(RunningNorm):
         check.shape(type(self).__name__, "input", x, ("N", self.num_features, *x.shape[2:]))
         batches = self.num_batches_tracked if self.training and self.track_running_stats else None
         if self.momentum is not None:
-            momentum = self.momentum
+            momentum = 1 - self.momentum if self.momentum_keeps else self.momentum
         else:
             momentum = 0.0 if batches is None else 1 / (int(batches) + 1)
         tracks = self.track_running_stats or not self.training
@@ -294,10 +334,17 @@ class BatchNorm(RunningNorm):
             self.training or (mean is None and var is None),
             momentum,
             self.eps,
+            biased_running_var=self.biased_running_var,
         )
         if batches is not None:
             batches += 1
         return y, lambda *dy: self._accumulate(norm_back(*dy))
+
+    def extra_repr(self) -> str:
+        text = super().extra_repr()
+        for name in ("momentum_keeps", "biased_running_var"):
+            text += f", {name}=True" if getattr(self, name) else ""
+        return text
 
 
 class BatchNorm1d(BatchNorm):

@@ -67,6 +67,7 @@ from scratch.nn.fractional_max_pool import fractional_max_pool3d as fractional_m
 from scratch.nn.gelu import gelu as gelu
 from scratch.nn.grid_sample import grid_sample as grid_sample
 from scratch.nn.group_norm import group_norm as group_norm
+from scratch.nn.gumbel_softmax import gumbel_softmax as gumbel_softmax
 from scratch.nn.instance_norm import instance_norm as instance_norm
 from scratch.nn.interpolate import interpolate as interpolate
 from scratch.nn.interpolate import upsample as upsample
@@ -108,6 +109,7 @@ from scratch.nn.multiplicative_attention import (
 )
 from scratch.nn.noise_injection import inject_noise as inject_noise
 from scratch.nn.normalize import normalize as normalize
+from scratch.nn.one_hot import one_hot as one_hot
 from scratch.nn.padding import pad as pad
 from scratch.nn.piecewise import hardshrink as hardshrink
 from scratch.nn.piecewise import hardsigmoid as hardsigmoid

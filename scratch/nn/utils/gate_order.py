@@ -1,4 +1,4 @@
-"""Weights of recurrent layers from Keras and ONNX, which order and lay out gates otherwise.
+"""Weights of recurrent layers from Keras, ONNX and tutorials, which lay out gates otherwise.
 
 torch      weight_ih (G H, in), weight_hh (G H, H), bias_ih and bias_hh (G H,) by name
            LSTM i f g o    GRU r z n
@@ -6,11 +6,14 @@ Keras      kernel (in, G H), recurrent_kernel (H, G H), bias (G H,); LSTM i f c 
            GRU(reset_after=True) has bias (2, G H), of the input and of the state
 ONNX       W (D, G H, in), R (D, G H, H), B (D, 2 G H), D directions; LSTM i o f c    GRU z r h
 the same   z keeps the old state in all three
+tutorials  a matrix (in + H, H) and a bias (H,) for each gate, which read input and state side by
+           side; in a GRU r then comes before the product, and z often weighs the new state:
+           h' = (1 - z) h + z n (Chung et al. 2014), so that z's weights are torch's times -1
 refused    what no weights express: other activations, peepholes, clipping, coupled gates, and a
            reset gate on the other side of the product than the layer's
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from scratch.nn.rnn import RNN
 # For each of torch's gates its place in the other order.
 KERAS = {"RNN": (0,), "LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2)}
 ONNX = {"RNN": (0,), "LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2)}
+GATES = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}
 Layer = RNN | LSTM | GRU
 
 
@@ -102,6 +106,61 @@ def keras_weights(
             f"bias_hh{suffix}": _blocks(b_hh, order),
         }
     return found
+
+
+def joined_weights(
+    layer: Layer,
+    weights: Mapping[str, Array],
+    biases: Mapping[str, Array] | None = None,
+    *,
+    suffix: str = "_l0",
+    update_weighs_new: bool = False,
+) -> dict[str, Array]:
+    """One layer and direction whose gates each have one matrix, under torch's names.
+
+    Args:
+        layer: what is to be loaded.
+        weights: (in + H, H) of each gate: 'i', 'f', 'g', 'o' of an LSTM, 'r', 'z', 'n' of a GRU,
+            'h' of an RNN. The rows of the input come first.
+        biases: (H,) of each gate; None for none.
+        suffix: of the names: '_l0', '_l0_reverse', '_l1', ...
+        update_weighs_new: a GRU's z is the share of the new state, h' = (1 - z) h + z n.
+
+    Returns:
+        Arrays by name, for `load_state_dict`.
+
+    Raises:
+        TypeError: if the layer or an array is of another kind.
+        ValueError: if a shape or a gate does not fit, or no weights express it.
+
+    Source: Chung et al. 2014, arXiv:1412.3555, equations 5-8, for `update_weighs_new`.
+    """
+    name = "joined_weights"
+    kind, hidden = _kind(name, layer), layer.hidden_size
+    _same_reset(name, layer, "what joins input and state", False)
+    if isinstance(layer, LSTM) and layer.proj_size:
+        check.refuse(name, "an LSTM without projection, whose state has H entries", layer)
+    if update_weighs_new and kind != "GRU":
+        check.refuse(name, "update_weighs_new of a GRU only", kind)
+    if (biases is not None) != layer.bias:
+        check.refuse(name, f"biases only if the layer has them ({layer.bias})", biases is not None)
+    for what, given in (("weights", weights), ("biases", biases)):
+        if given is not None and set(given) != set(GATES[kind]):
+            check.refuse(name, f"{what} of {', '.join(GATES[kind])}", sorted(given))
+    found: dict[str, list[Array]] = {}
+    for gate in GATES[kind]:
+        sign = -1 if gate == "z" and update_weighs_new else 1
+        joined = check.floating(name, f"weights['{gate}']", weights[gate])
+        check.shape(name, f"weights['{gate}']", joined, (layer.input_size + hidden, hidden))
+        w_ih, w_hh = np.split(sign * joined.T, [layer.input_size], axis=1)
+        found.setdefault("weight_ih", []).append(w_ih)
+        found.setdefault("weight_hh", []).append(w_hh)
+        if biases is not None:
+            b = check.floating(name, f"biases['{gate}']", biases[gate], like=joined)
+            check.shape(name, f"biases['{gate}']", b, (hidden,))
+            found.setdefault("bias_ih", []).append(sign * b)
+            found.setdefault("bias_hh", []).append(np.zeros_like(b))
+    return {f"{key}{suffix}": np.concatenate(blocks) for key, blocks in found.items()}
 
 
 def onnx_weights(
