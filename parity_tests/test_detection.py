@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from parity_tests.catalog.detection import CORNERS, REGIONS, drawn
 from parity_tests.harness.draw import Array, Draw
 from scratch import detection
 from scratch.nn import functional as F
+from scratch.training import metrics
+from torch_ref.training import metrics as torch_metrics
 
 # Boxes
 
@@ -185,3 +188,144 @@ def test_boxes_without_area_have_no_overlap_with_others() -> None:
         iou = detection.box_iou(CORNERS, CORNERS)
     assert np.isnan(iou[-1, -1])
     assert not iou[-1, :-1].any()
+
+
+# Metrics
+
+
+def scene(rng: np.random.Generator, classes: int = 3) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Some true boxes; detections near some of them, twice some of them, and elsewhere."""
+    d = Draw(f"scene {rng.integers(1000)}", np.float64)
+    true, labels = drawn(d, int(rng.integers(0, 5)), 9.0), rng.integers(0, classes, 4)
+    labels = labels[: len(true)]
+    copies = rng.permutation(np.repeat(np.arange(len(true)), 2))[: int(rng.integers(0, 8))]
+    moved = true[copies] + rng.uniform(-1, 1, (len(copies), 4))
+    moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 0.1)
+    other = drawn(d, int(rng.integers(0, 4)), 9.0)
+    boxes = np.concatenate([moved, other])
+    kinds = np.concatenate([labels[copies], rng.integers(0, classes, len(other))])
+    scores = rng.integers(0, 9, len(boxes)) / 8  # which tie
+    detections = {"boxes": boxes, "scores": scores, "labels": kinds}
+    return detections, {"boxes": true, "labels": labels}
+
+
+def average_precision(
+    output: list[Any], target: list[Any], k: int, least: float, points: bool
+) -> float:
+    """One class, detection by detection."""
+    found = [
+        (-s, i, j)
+        for i, picture in enumerate(output)
+        for j, s in enumerate(picture["scores"])
+        if picture["labels"][j] == k
+    ]
+    used: set[tuple[int, int]] = set()
+    right = []
+    for _, i, j in sorted(found):
+        free = [
+            (overlap(output[i]["boxes"][j], box), g)
+            for g, box in enumerate(target[i]["boxes"])
+            if target[i]["labels"][g] == k and (i, g) not in used
+        ]
+        best = max(free, default=(-1.0, 0))
+        right.append(best[0] >= least)
+        if right[-1]:
+            used.add((i, best[1]))
+    number = sum(int(np.sum(picture["labels"] == k)) for picture in target)
+    hits = [sum(right[: n + 1]) for n in range(len(right))]
+    curve = [(h / number, h / (n + 1)) for n, h in enumerate(hits)]
+    if points:
+        highest = [max((p for r, p in curve if r >= i / 100), default=0.0) for i in range(101)]
+        return sum(highest) / 101
+    steps = [(h - b) / number for h, b in zip(hits, [0, *hits[:-1]], strict=True)]
+    return sum(step * max(p for _, p in curve[n:]) for n, step in enumerate(steps))
+
+
+def tensors(pictures: list[Any]) -> list[dict[str, torch.Tensor]]:
+    return [{k: torch.from_numpy(v) for k, v in picture.items()} for picture in pictures]
+
+
+@pytest.mark.parametrize("interpolation", ["coco", "voc"])
+@pytest.mark.parametrize("seed", range(4))
+def test_average_precision_detection_by_detection(seed: int, interpolation: str) -> None:
+    """Both packages, at one threshold and at several."""
+    rng = np.random.default_rng(seed)
+    output, target = map(list, zip(*(scene(rng) for _ in range(12)), strict=True))
+    classes = sorted({int(k) for picture in target for k in picture["labels"]})
+    for thresholds in (0.5, (0.3, 0.5, 0.75, 1.0)):
+        each = thresholds if isinstance(thresholds, tuple) else (thresholds,)
+        expected = np.mean(
+            [
+                average_precision(output, target, k, t, interpolation == "coco")
+                for k in classes
+                for t in each
+            ]
+        )
+        ours = metrics.mean_average_precision(output, target, thresholds, interpolation)
+        theirs = torch_metrics.mean_average_precision(
+            tensors(output), tensors(target), thresholds, interpolation
+        )
+        assert 0.1 < expected < 0.9
+        assert ours == pytest.approx(expected, rel=1e-12)
+        assert theirs == pytest.approx(expected, rel=1e-12)
+    for k in classes:
+        curves = metrics.precision_recall_curve(output, target, k)
+        others = torch_metrics.precision_recall_curve(tensors(output), tensors(target), k)
+        for curve, other in zip(curves, others, strict=True):
+            np.testing.assert_allclose(curve, other.numpy(), rtol=1e-14)
+
+
+TRUE = {"boxes": np.array([[0, 0, 4, 4], [5, 5, 9, 9.0]]), "labels": np.array([0, 1])}
+FOUND = {**TRUE, "scores": np.array([0.9, 0.8])}
+EMPTY = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, int), "scores": np.zeros(0)}
+
+
+def both(output: list[Any], target: list[Any], *args: Any) -> float:
+    """mAP, the same in both packages."""
+    ours = metrics.mean_average_precision(output, target, *args)
+    theirs = torch_metrics.mean_average_precision(tensors(output), tensors(target), *args)
+    assert ours == pytest.approx(theirs, nan_ok=True, rel=1e-14)
+    return ours
+
+
+@pytest.mark.parametrize("interpolation", ["coco", "voc"])
+def test_average_precision_at_its_ends(interpolation: str) -> None:
+    args = (0.5, interpolation)
+    swapped = {**FOUND, "labels": np.array([1, 0])}
+    twice = {k: np.concatenate([v, v]) for k, v in FOUND.items()}
+    assert both([FOUND], [TRUE], *args) == 1
+    assert both([FOUND], [TRUE], 1.0, interpolation) == 1
+    assert both([swapped], [TRUE], *args) == 0
+    assert both([EMPTY], [TRUE], *args) == 0
+    assert both([twice], [TRUE], *args) == 1  # wrong ones after all were found cost nothing
+    assert both([FOUND, FOUND], [TRUE, EMPTY], *args) == pytest.approx(1.0)
+    assert math.isnan(both([FOUND], [EMPTY], *args))
+    assert math.isnan(both([], [], *args))
+
+
+WRONG: dict[str, tuple[Any, ...]] = {
+    "one mapping": (FOUND, TRUE),
+    "pictures": ([FOUND, FOUND], [TRUE]),
+    "no scores": ([TRUE], [TRUE]),
+    "floating labels": ([{**FOUND, "labels": FOUND["scores"]}], [TRUE]),
+    "numbers of scores": ([{**FOUND, "scores": np.ones(3)}], [TRUE]),
+    "integer boxes": ([FOUND], [{**TRUE, "boxes": TRUE["boxes"].astype(int)}]),
+    "threshold": ([FOUND], [TRUE], 1.5),
+    "no threshold": ([FOUND], [TRUE], []),
+    "interpolation": ([FOUND], [TRUE], 0.5, "11 points"),
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG)
+def test_average_precision_refuses(arguments: tuple[Any, ...]) -> None:
+    name = "mean_average_precision"
+    with pytest.raises((ValueError, TypeError), match=rf"^{name}: expected .*, got "):
+        metrics.mean_average_precision(*arguments)
+
+
+def test_curve_refuses_a_class_that_is_not_there() -> None:
+    name = "precision_recall_curve"
+    for arguments in (([FOUND], [TRUE], 2), ([FOUND], [TRUE], 0.5), ([FOUND], [TRUE], 0, -1.0)):
+        with pytest.raises((ValueError, TypeError), match=rf"^{name}: expected .*, got "):
+            made: Any = metrics
+            made.precision_recall_curve(*arguments)

@@ -45,8 +45,8 @@ def box_area(boxes: Array) -> Array:
 
     Source: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) challenge".
     """
-    width, height = _sides(boxes_of("box_area", "boxes", boxes))
-    area: Array = width * height
+    b = boxes_of("box_area", "boxes", boxes)
+    area: Array = (b[:, 2:] - b[:, :2]).prod(-1)
     return area
 
 
@@ -67,7 +67,7 @@ def box_iou(boxes1: Array, boxes2: Array) -> Array:
     Source: Jaccard 1912; Everingham et al. 2010, section 4.2.
     """
     a = boxes_of("box_iou", "boxes1", boxes1)
-    intersection, union = _overlap(a, boxes_of("box_iou", "boxes2", boxes2, a))
+    intersection, union = overlap(a, boxes_of("box_iou", "boxes2", boxes2, a))
     iou: Array = intersection / union
     return iou
 
@@ -91,7 +91,7 @@ def generalized_box_iou(boxes1: Array, boxes2: Array) -> Array:
     name = "generalized_box_iou"
     a = boxes_of(name, "boxes1", boxes1)
     b = boxes_of(name, "boxes2", boxes2, a)
-    intersection, union = _overlap(a, b)
+    intersection, union = overlap(a, b)
     left = np.minimum(a[:, None, :2], b[:, :2])
     right = np.maximum(a[:, None, 2:], b[:, 2:])
     around = np.maximum(right - left, 0).prod(-1)
@@ -232,24 +232,19 @@ def boxes_of(function: str, name: str, value: object, like: Array | None = None)
     return boxes
 
 
-def _sides(boxes: Array) -> tuple[Array, Array]:
-    """Widths and heights (N,)."""
-    return boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-
-
 def _centred(boxes: Array) -> tuple[Array, Array]:
     """Centres and sizes (N, 2)."""
     size = boxes[:, 2:] - boxes[:, :2]
     return boxes[:, :2] + size / 2, size
 
 
-def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
-    """Areas (N, M) of intersections and unions."""
-    left = np.maximum(a[:, None, :2], b[:, :2])
-    right = np.minimum(a[:, None, 2:], b[:, 2:])
+def overlap(a: Array, b: Array) -> tuple[Array, Array]:
+    """Areas (..., N, M) of intersections and unions of boxes (..., N, 4) and (..., M, 4)."""
+    left = np.maximum(a[..., :, None, :2], b[..., None, :, :2])
+    right = np.minimum(a[..., :, None, 2:], b[..., None, :, 2:])
     intersection: Array = np.maximum(right - left, 0).prod(-1)
-    (wa, ha), (wb, hb) = _sides(a), _sides(b)
-    return intersection, (wa * ha)[:, None] + wb * hb - intersection
+    areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)]
+    return intersection, areas[0][..., :, None] + areas[1][..., None, :] - intersection
 
 
 def _weights(function: str, weights: object, like: Array) -> Array:

@@ -42,7 +42,7 @@ def box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     Returns:
         (N, M), in [0, 1].
     """
-    intersection, union = _overlap(boxes1, boxes2)
+    intersection, union = overlap(boxes1, boxes2)
     return intersection / union
 
 
@@ -56,7 +56,7 @@ def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     Returns:
         (N, M), in [-1, 1].
     """
-    intersection, union = _overlap(boxes1, boxes2)
+    intersection, union = overlap(boxes1, boxes2)
     left = torch.minimum(boxes1[:, None, :2], boxes2[:, :2])
     right = torch.maximum(boxes1[:, None, 2:], boxes2[:, 2:])
     around = (right - left).clamp(min=0).prod(-1)
@@ -151,9 +151,9 @@ def decode_boxes(
     return box_convert(decoded.flatten(0, 1), "cxcywh", "xyxy").reshape(rel_codes.shape)
 
 
-def _overlap(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
-    """Areas (N, M) of intersections and unions."""
-    left = torch.maximum(boxes1[:, None, :2], boxes2[:, :2])
-    right = torch.minimum(boxes1[:, None, 2:], boxes2[:, 2:])
+def overlap(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Areas (..., N, M) of intersections and unions of boxes (..., N, 4) and (..., M, 4)."""
+    left = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])
+    right = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])
     intersection = (right - left).clamp(min=0).prod(-1)
-    return intersection, box_area(boxes1)[:, None] + box_area(boxes2) - intersection
+    return intersection, box_area(a)[..., :, None] + box_area(b)[..., None, :] - intersection
