@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
+import scratch.models
+import torch_ref.models
 from parity_tests.harness.draw import Array, Draw
-from parity_tests.harness.entry import Call, Case, Entry, Op, Refusal, Routine, const
+from parity_tests.harness.entry import Call, Case, Entry, Layer, Op, Refusal, Routine, const
 from scratch import detection
 from scratch.nn import functional as F
 from torch_ref import detection as torch_detection
-from torch_ref.nn import box_loss, focal_loss
+from torch_ref.nn import box_loss, focal_loss, grid_loss
 from torch_ref.nn.roi_align import roi_align
 
 VOC = "Everingham et al. 2010, IJCV 88, section 4.2"
@@ -182,6 +185,84 @@ def by_picture(d: Draw) -> Call:
     return Call(d.normal(3, 2, 6, 5), each, (2, 3), sampling_ratio=2)
 
 
+YOLO = "Redmon et al. 2016, arXiv:1506.02640; Redmon & Farhadi 2017, arXiv:1612.08242"
+PRIORS = ((6.0, 6.0), (9.0, 4.0))
+
+
+def said(d: Draw, *shape: int, **options: Any) -> Call:
+    """Predictions (N, A, 5 + K, H, W); some predictors have an object."""
+    n, a, channels, *cells = shape
+    objects = d.mask(0.3, n, a, *cells)
+    place = d.uniform(0, 1, n, a, 4, *cells)
+    kinds = d.integers(0, channels - 5, n, a, *cells)
+    return Call(d.normal(*shape), objects, const(place), kinds, **options)
+
+
+def empty(d: Draw) -> Call:
+    """No object; labels that are not read."""
+    call = said(d, 2, 1, 7, 2, 3)
+    x, objects, place, kinds = call.args
+    return Call(x, objects & False, place, kinds + 99)
+
+
+def saturated(d: Draw) -> Call:
+    """Logits whose exponentials overflow."""
+    x, *rest = said(d, 1, 2, 8, 2, 2).args
+    return Call(900 * x, *rest)
+
+
+def things(side: Any, d: Draw, *numbers: int) -> list[dict[str, Any]]:
+    """Boxes in a picture of 24 x 32 pixels, so many in each."""
+    found = []
+    for n in numbers:
+        centre = d.rng.uniform(0, 1, (n, 2)) * [32, 24]
+        half = d.rng.uniform(1, 8, (n, 2)) / 2
+        boxes = d.array(np.concatenate([centre - half, centre + half], 1))
+        found.append({"boxes": side.array(boxes), "labels": side.array(d.integers(0, 3, n))})
+    return found
+
+
+CORNER = np.array([[28, 20, 36, 28], [28, 0, 36, 4], [0, 0, 8, 4], [4, 4, 8, 8.0]])
+
+
+def assigned(make: Any, side: Any, d: Draw) -> dict[str, Any]:
+    """Few, none, so many that predictors are shared; centres on the edges, in the last corner."""
+    edges = {"boxes": side.array(d.array(CORNER)), "labels": side.array(np.array([0, 1, 2, 3]))}
+    given = {"drawn": things(side, d, 3, 0, 90), "edges": [edges]}
+    return {
+        f"{name}, {what}": value
+        for name, targets in given.items()
+        for what, value in zip(
+            ("objects", "boxes", "labels"), make(targets, (6, 8), PRIORS, 4), strict=True
+        )
+    }
+
+
+def read(make: Any, side: Any, d: Draw) -> dict[str, Any]:
+    """Sizes beyond the clip too."""
+    y = d.normal(2, 2, 8, 3, 4, scale=2.0)
+    y[0, 0, 2, 0, 0] = 70.0
+    boxes, scores = make(side.array(y), PRIORS, 4)
+    return {"boxes": boxes, "scores": scores}
+
+
+def detected(make: Any, side: Any, d: Draw) -> dict[str, Any]:
+    """What a model with drawn weights finds, in pictures that are wider than high."""
+    dtype = {"dtype": {"float32": torch.float32, "float64": torch.float64}[d.dtype.name]}
+    model = make(1, 3, PRIORS, (3, 4), **(dtype if side.is_torch else {"dtype": d.dtype}))
+    values = {
+        k: d.uniform(0.5, 1.5, *v.shape) if "var" in k else d.normal(*v.shape, scale=0.5)
+        for k, v in model.state_dict().items()
+        if "num_batches" not in k
+    }
+    model = side.set(model, {**values, **{k: np.array(1) for k in STEPS if k not in values}})
+    found = model.eval().detect(side.array(d.normal(3, 1, 12, 16)), 0.2, 0.3)
+    return {f"{i}, {k}": v for i, picture in enumerate(found) for k, v in picture.items()}
+
+
+STEPS = ("features.1.num_batches_tracked", "features.5.num_batches_tracked")
+STEPS += ("head.1.num_batches_tracked",)
+
 ENTRIES: list[Entry] = [
     routine("box_area", VOC, areas),
     routine("box_iou", VOC, overlaps),
@@ -250,6 +331,45 @@ ENTRIES: list[Entry] = [
             ),
         ),
     ),
+    routine("grid_targets", YOLO, assigned),
+    routine("decode_grid", YOLO, read),
+    Op(
+        "grid_detection_loss",
+        F.grid_detection_loss,
+        grid_loss.grid_detection_loss,
+        source=YOLO,
+        cases=(
+            Case("one prior", lambda d: said(d, 3, 1, 7, 2, 4)),
+            Case("three priors", lambda d: said(d, 2, 3, 9, 3, 2, coord=1.0, noobj=2.0)),
+            Case("one class", lambda d: said(d, 2, 2, 6, 3, 2, noobj=0.1)),
+            Case("no objects", empty),
+            Case("saturated", saturated),
+        ),
+    ),
+    Layer(
+        "GridDetector",
+        scratch.models.GridDetector,
+        torch_ref.models.GridDetector,
+        source=YOLO,
+        c=1000,
+        entries=1,
+        cases=(
+            Case(
+                "two priors",
+                lambda d: Call(d.normal(2, 2, 8, 12)),
+                init=Call(2, 3, PRIORS, (3, 4, 5)),
+            ),
+            Case("one stage", lambda d: Call(d.normal(3, 1, 5, 3)), init=Call(widths=(4,))),
+        ),
+    ),
+    Routine(
+        "GridDetector.detect",
+        scratch.models.GridDetector,
+        torch_ref.models.GridDetector,
+        {"found": detected},
+        source=YOLO,
+        c=1000,
+    ),
 ]
 
 
@@ -258,6 +378,11 @@ ENTRIES: list[Entry] = [
 B, S = CORNERS[:3], np.array([0.5, 0.75, 0.25])
 X, R = np.ones((2, 3, 5, 5)), np.array([[0, 1.0, 1, 3, 3], [1, 0, 0, 2, 2]])
 INSIDE_OUT = B[:, [2, 3, 0, 1]]
+L, B32 = np.array([0, 1, 2]), B.astype(np.float32)
+T: dict[str, Any] = {"boxes": B, "labels": L}
+Y = np.zeros((3, 2, 8, 2, 4))
+RIGHT = np.ones((3, 2, 2, 4), bool), np.zeros((3, 2, 4, 2, 4)), np.zeros((3, 2, 2, 4), int)
+MODEL = scratch.models.GridDetector()
 
 
 def refused(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Refusal:
@@ -322,4 +447,40 @@ REFUSALS = [
     refused(F.roi_align, "scale", X, R, 2, 0.0),
     refused(F.roi_align, "half a sample", X, R, 2, 1.0, 0.5),
     refused(F.roi_align, "aligned a word", X, R, 2, aligned="yes"),
+    refused(detection.grid_targets, "no pictures", [], (2, 2), PRIORS, 4),
+    refused(detection.grid_targets, "boxes alone", [{"boxes": B}], (2, 2), PRIORS, 4),
+    refused(
+        detection.grid_targets, "floating labels", [{"boxes": B, "labels": S}], (2, 2), PRIORS, 4
+    ),
+    refused(detection.grid_targets, "labels", [{**T, "labels": L[:2]}], (2, 2), PRIORS, 4),
+    refused(detection.grid_targets, "dtypes", [T, {**T, "boxes": B32}], (2, 2), PRIORS, 4),
+    refused(detection.grid_targets, "no area", [{**T, "boxes": B * 0}], (2, 2), PRIORS, 4),
+    refused(detection.grid_targets, "outside", [{**T, "boxes": B + 9}], (2, 2), PRIORS, 4),
+    refused(detection.grid_targets, "no cells", [T], (0, 2), PRIORS, 4),
+    refused(detection.grid_targets, "priors", [T], (2, 2), ((1.0, 0.0),), 4),
+    refused(detection.grid_targets, "no priors", [T], (2, 2), (), 4),
+    refused(detection.grid_targets, "stride", [T], (2, 2), PRIORS, 2.5),
+    refused(detection.decode_grid, "other priors", Y, PRIORS[:1], 4),
+    refused(detection.decode_grid, "no classes", Y[:, :, :5], PRIORS, 4),
+    refused(detection.decode_grid, "stride", Y, PRIORS, 0),
+    refused(F.grid_detection_loss, "no classes", Y[:, :, :5], *RIGHT),
+    refused(F.grid_detection_loss, "integer objects", Y, RIGHT[0].astype(int), *RIGHT[1:]),
+    refused(F.grid_detection_loss, "shape of objects", Y, RIGHT[0][:, :1], *RIGHT[1:]),
+    refused(F.grid_detection_loss, "shape of boxes", Y, RIGHT[0], RIGHT[1][:, :, :3], RIGHT[2]),
+    refused(F.grid_detection_loss, "shape of labels", Y, *RIGHT[:2], RIGHT[2][:1]),
+    refused(F.grid_detection_loss, "class too high", Y, *RIGHT[:2], RIGHT[2] + 3),
+    refused(F.grid_detection_loss, "coord", Y, *RIGHT, coord=-1.0),
+    refused(F.grid_detection_loss, "noobj", Y, *RIGHT, noobj=np.nan),
+    refused(scratch.models.GridDetector, "no channels", 0),
+    refused(scratch.models.GridDetector, "no classes", 1, 0),
+    refused(scratch.models.GridDetector, "prior", priors=((1.0, -1.0),)),
+    refused(scratch.models.GridDetector, "three sides", priors=((1.0, 1.0, 1.0),)),
+    refused(scratch.models.GridDetector, "one width", widths=8),
+    refused(scratch.models.GridDetector, "width", widths=(8, 0)),
+    Refusal("GridDetector: odd", lambda: MODEL(np.ones((1, 1, 8, 6), np.float32)), "GridDetector"),
+    Refusal(
+        "GridDetector.detect: threshold",
+        lambda: MODEL.detect(np.ones((1, 1, 8, 8), np.float32), 1.5),
+        "GridDetector.detect",
+    ),
 ]

@@ -220,7 +220,164 @@ def whole_pixels(**a: Any) -> Parts:
     return F.roi_align(**{**a, "boxes": snapped})
 
 
+Targets = tuple[Array, Array, Array]
+
+
+def transposed(targets: Any, size: tuple[int, int], priors: Any, stride: int) -> Targets:
+    """The cell of (x, y) is at [x, y]; what lies outside of the other side is held in."""
+    height, width = size
+    side = max(height, width)
+    objects, boxes, labels = detection.grid_targets(targets, (side, side), priors, stride)
+
+    def turned(values: Array) -> Array:
+        return np.ascontiguousarray(values.swapaxes(-1, -2)[..., :height, :width])
+
+    return turned(objects), turned(boxes), turned(labels)
+
+
+def first_stays(targets: Any, size: tuple[int, int], priors: Any, stride: int) -> Targets:
+    """Of two objects for one predictor the first has it."""
+    back = [{k: v[::-1] for k, v in t.items()} for t in targets]
+    return detection.grid_targets(back, size, priors, stride)
+
+
+def first_prior(targets: Any, size: tuple[int, int], priors: Any, stride: int) -> Targets:
+    """The largest prior has all objects."""
+    most = max(range(len(priors)), key=lambda i: priors[i][0] * priors[i][1])
+    one = detection.grid_targets(targets, size, [priors[most]], stride)
+    parts = []
+    for part in one:
+        wide = np.zeros((len(part), len(priors), *part.shape[2:]), part.dtype)
+        wide[:, most] = part[:, 0]
+        parts.append(wide)
+    return parts[0], parts[1], parts[2]
+
+
+def from_corner(targets: Any, size: tuple[int, int], priors: Any, stride: int) -> Targets:
+    """x and y of the picture, not of the cell."""
+    objects, boxes, labels = detection.grid_targets(targets, size, priors, stride)
+    row, column = np.indices(size)
+    boxes = boxes.copy()
+    boxes[:, :, 0] += column * objects
+    boxes[:, :, 1] += row * objects
+    return objects, boxes, labels
+
+
+def certainty_alone(predictions: Array, priors: Any, stride: int) -> tuple[Array, Array]:
+    """The score is that something is there."""
+    boxes, scores = detection.decode_grid(predictions, priors, stride)
+    whole = np.broadcast_to(scores.sum(-1, keepdims=True), scores.shape)
+    return boxes, whole.copy()
+
+
+def cells_transposed(predictions: Array, priors: Any, stride: int) -> tuple[Array, Array]:
+    """Predictors in the order of columns."""
+    turned = np.ascontiguousarray(predictions.swapaxes(-1, -2))
+    return detection.decode_grid(turned, priors, stride)
+
+
+def linear_sizes(predictions: Array, priors: Any, stride: int) -> tuple[Array, Array]:
+    """Sizes as YOLOv1 has them in its loss: the square of what is said."""
+    t = predictions.copy()
+    t[:, :, 2:4] = np.log(np.maximum(t[:, :, 2:4] ** 2, 1e-30))
+    return detection.decode_grid(t, priors, stride)
+
+
+@mutant(F.grid_detection_loss)
+def empty_cells_count_fully(**a: Any) -> Parts:
+    """Empty cells have the weight of others."""
+    return F.grid_detection_loss(**{**a, "noobj": 1.0})
+
+
+@mutant(F.grid_detection_loss)
+def place_counts_once(**a: Any) -> Parts:
+    return F.grid_detection_loss(**{**a, "coord": 1.0})
+
+
+@mutant(F.grid_detection_loss)
+def mean_over_objects(**a: Any) -> Parts:
+    """Divided by the number of objects, not of pictures."""
+    loss, loss_back = F.grid_detection_loss(**a)
+    share = loss.dtype.type(len(a["input"]) / max(1, int(a["objects"].sum())))
+    return loss * share, lambda dy: loss_back(dy * share)
+
+
+@mutant(F.grid_detection_loss)
+def no_sigmoid(**a: Any) -> Parts:
+    """tx and ty are the place itself, as in the first YOLO."""
+    t = a["input"].copy()
+    inside = np.clip(t[:, :, :2], 0.01, 0.99)
+    t[:, :, :2] = np.log(inside / (1 - inside))
+    return F.grid_detection_loss(**{**a, "input": t})
+
+
 PITFALLS = [
+    Pitfall(
+        "grid: row and column",
+        entry="grid_targets",
+        difference="here: the cell of (x, y) is [row of y, column of x]; others: [x, y]",
+        mutant=transposed,
+    ),
+    Pitfall(
+        "grid: two objects, one predictor",
+        entry="grid_targets",
+        difference="here, as darknet: the later one has it; others: the first",
+        mutant=first_stays,
+    ),
+    Pitfall(
+        "grid: prior",
+        entry="grid_targets",
+        difference="YOLOv2: the prior of the most similar shape; others: the largest",
+        mutant=first_prior,
+    ),
+    Pitfall(
+        "grid: origin of x and y",
+        entry="grid_targets",
+        difference="here: from the cell's corner; others: from the picture's",
+        mutant=from_corner,
+    ),
+    Pitfall(
+        "grid: score",
+        entry="decode_grid",
+        difference="YOLO: certainty times the class's probability; others: certainty",
+        mutant=certainty_alone,
+    ),
+    Pitfall(
+        "grid: order of cells",
+        entry="decode_grid",
+        difference="here: row by row; others: column by column",
+        mutant=cells_transposed,
+    ),
+    Pitfall(
+        "grid: sizes",
+        entry="decode_grid",
+        difference="YOLOv2: prior times e^t; YOLOv1: the square of t",
+        mutant=linear_sizes,
+    ),
+    Pitfall(
+        "grid loss: empty cells",
+        entry="grid_detection_loss",
+        difference="YOLO: by noobj, a half; others: as the others",
+        mutant=empty_cells_count_fully,
+    ),
+    Pitfall(
+        "grid loss: place",
+        entry="grid_detection_loss",
+        difference="YOLO: five times; others: once",
+        mutant=place_counts_once,
+    ),
+    Pitfall(
+        "grid loss: mean",
+        entry="grid_detection_loss",
+        difference="here: over pictures; others: over objects",
+        mutant=mean_over_objects,
+    ),
+    Pitfall(
+        "grid loss: sigmoid",
+        entry="grid_detection_loss",
+        difference="YOLOv2: the logistic function of tx and ty is the place; YOLOv1: they are it",
+        mutant=no_sigmoid,
+    ),
     Pitfall(
         "iou: the last pixel",
         entry="box_iou",

@@ -67,6 +67,7 @@ from scratch.nn.fold import unfold as unfold
 from scratch.nn.fractional_max_pool import fractional_max_pool2d as fractional_max_pool2d
 from scratch.nn.fractional_max_pool import fractional_max_pool3d as fractional_max_pool3d
 from scratch.nn.gelu import gelu as gelu
+from scratch.nn.grid_loss import grid_detection_loss as grid_detection_loss
 from scratch.nn.grid_sample import grid_sample as grid_sample
 from scratch.nn.group_norm import group_norm as group_norm
 from scratch.nn.instance_norm import instance_norm as instance_norm

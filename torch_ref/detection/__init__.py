@@ -7,5 +7,7 @@ from torch_ref.detection.boxes import clip_boxes_to_image as clip_boxes_to_image
 from torch_ref.detection.boxes import decode_boxes as decode_boxes
 from torch_ref.detection.boxes import encode_boxes as encode_boxes
 from torch_ref.detection.boxes import generalized_box_iou as generalized_box_iou
+from torch_ref.detection.grid import decode_grid as decode_grid
+from torch_ref.detection.grid import grid_targets as grid_targets
 from torch_ref.detection.nms import batched_nms as batched_nms
 from torch_ref.detection.nms import nms as nms
