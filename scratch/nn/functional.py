@@ -25,6 +25,7 @@ from scratch.nn.avg_pool import avg_pool3d as avg_pool3d
 from scratch.nn.batch_norm import batch_norm as batch_norm
 from scratch.nn.bias_act import bias_act as bias_act
 from scratch.nn.bilinear import bilinear as bilinear
+from scratch.nn.box_loss import generalized_box_iou_loss as generalized_box_iou_loss
 from scratch.nn.channel_shuffle import channel_shuffle as channel_shuffle
 from scratch.nn.classification_loss import binary_cross_entropy as binary_cross_entropy
 from scratch.nn.classification_loss import (
@@ -60,11 +61,13 @@ from scratch.nn.dropout import dropout3d as dropout3d
 from scratch.nn.dropout import feature_alpha_dropout as feature_alpha_dropout
 from scratch.nn.embedding import embedding as embedding
 from scratch.nn.embedding import embedding_bag as embedding_bag
+from scratch.nn.focal_loss import sigmoid_focal_loss as sigmoid_focal_loss
 from scratch.nn.fold import fold as fold
 from scratch.nn.fold import unfold as unfold
 from scratch.nn.fractional_max_pool import fractional_max_pool2d as fractional_max_pool2d
 from scratch.nn.fractional_max_pool import fractional_max_pool3d as fractional_max_pool3d
 from scratch.nn.gelu import gelu as gelu
+from scratch.nn.grid_loss import grid_detection_loss as grid_detection_loss
 from scratch.nn.grid_sample import grid_sample as grid_sample
 from scratch.nn.group_norm import group_norm as group_norm
 from scratch.nn.gumbel_softmax import gumbel_softmax as gumbel_softmax
@@ -136,6 +139,7 @@ from scratch.nn.regression_loss import poisson_nll_loss as poisson_nll_loss
 from scratch.nn.regression_loss import smooth_l1_loss as smooth_l1_loss
 from scratch.nn.relative_position import relative_position_bias as relative_position_bias
 from scratch.nn.rms_norm import rms_norm as rms_norm
+from scratch.nn.roi_align import roi_align as roi_align
 from scratch.nn.rotary import rotary_embedding as rotary_embedding
 from scratch.nn.scaled_dot_product_attention import (
     scaled_dot_product_attention as scaled_dot_product_attention,

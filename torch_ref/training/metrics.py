@@ -14,7 +14,8 @@ shapes     output and target both (n,) or (n, K); scores (n, K) and target (n,);
            tags
 
 Here too are those of `metrics_classification`: accuracy, precision, recall, f1, confusion_matrix,
-roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings.
+roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings. Of `metrics_detection`:
+mean_average_precision, precision_recall_curve.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ from torch_ref.training.metrics_classification import perplexity as perplexity
 from torch_ref.training.metrics_classification import precision as precision
 from torch_ref.training.metrics_classification import recall as recall
 from torch_ref.training.metrics_classification import roc_auc as roc_auc
+from torch_ref.training.metrics_detection import mean_average_precision as mean_average_precision
+from torch_ref.training.metrics_detection import precision_recall_curve as precision_recall_curve
 
 
 def mse(output: Tensor, target: Tensor) -> float:
