@@ -12,6 +12,7 @@
     translation  dates to ISO 8601, strings to be read backwards: made up, pairs of padded ids
     text       a sentence, the Python reference; by download Shakespeare; characters as numbers
     markov     text by counting, the baseline of a language model
+    alkanes    real boiling points in a small file here, and carbon skeletons made of the names
     sessions   synthetic sessions of items, of which the best possible recommendation is known
     ratings    synthetic ratings of known structure, of which the least possible error is known
     tagging    synthetic sentences from a small grammar, entities tagged in IOB2
@@ -39,6 +40,7 @@ and what is read or augmented need nothing else; the rest asks for scikit-learn,
 pooch, when it is called.
 """
 
+from datasets.alkanes import Alkane, GraphBatch, alkane, alkanes, graph_batch, wiener_terms
 from datasets.augment import random_crop, random_flip, random_shift
 from datasets.augment_pixels import (
     random_brightness_contrast,
@@ -89,9 +91,11 @@ from datasets.translation import Pairs, Vocabulary, dates, reversal
 __all__ = [
     "GATES",
     "TASKS",
+    "Alkane",
     "Dataset",
     "Docstring",
     "Forecasting",
+    "GraphBatch",
     "KNNImputer",
     "Lexicon",
     "Markov",
@@ -115,6 +119,8 @@ __all__ = [
     "Vocabulary",
     "adding_problem",
     "airline",
+    "alkane",
+    "alkanes",
     "backward_fill",
     "baselines",
     "batch_stream",
@@ -139,6 +145,7 @@ __all__ = [
     "forward_fill",
     "gate",
     "get",
+    "graph_batch",
     "grid_search",
     "iris",
     "jitter",
@@ -180,6 +187,7 @@ __all__ = [
     "time_warp",
     "tiny_shakespeare",
     "train_test_split",
+    "wiener_terms",
     "window_slice",
     "windows",
     "wine",

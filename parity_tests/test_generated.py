@@ -848,6 +848,7 @@ ELSEWHERE = {
         *("upfirdn2d", "conv2d_resample", "bias_act", "modulated_conv2d", "noise_injection"),
         *("minibatch_std",),
     ),
+    "test_graph": ("segment",),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
     "test_generated_sequences": (
         *("scaled_dot_product_attention", "additive_attention", "multiplicative_attention"),

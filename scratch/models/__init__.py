@@ -29,6 +29,7 @@ from scratch.models.gan import Generator as Generator
 from scratch.models.gpt2 import GPT2 as GPT2
 from scratch.models.gpt2 import GPT2Config as GPT2Config
 from scratch.models.grid_detector import GridDetector as GridDetector
+from scratch.models.graph_regressor import GraphRegressor as GraphRegressor
 from scratch.models.gru4rec import GRU4Rec as GRU4Rec
 from scratch.models.lenet import LeNet5 as LeNet5
 from scratch.models.llama import Llama as Llama

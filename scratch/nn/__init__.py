@@ -59,7 +59,9 @@ from scratch.nn.fold import Fold as Fold
 from scratch.nn.fold import Unfold as Unfold
 from scratch.nn.fractional_max_pool import FractionalMaxPool2d as FractionalMaxPool2d
 from scratch.nn.fractional_max_pool import FractionalMaxPool3d as FractionalMaxPool3d
+from scratch.nn.gat_conv import GATConv as GATConv
 from scratch.nn.gated_feed_forward import GatedFeedForward as GatedFeedForward
+from scratch.nn.gcn_conv import GCNConv as GCNConv
 from scratch.nn.gelu import GELU as GELU
 from scratch.nn.group_norm import GroupNorm as GroupNorm
 from scratch.nn.gru import GRU as GRU
@@ -98,6 +100,7 @@ from scratch.nn.minibatch_discrimination import MinibatchDiscrimination as Minib
 from scratch.nn.minibatch_std import MinibatchStd as MinibatchStd
 from scratch.nn.module import Module as Module
 from scratch.nn.module import Parameter as Parameter
+from scratch.nn.mpnn_conv import MPNNConv as MPNNConv
 from scratch.nn.multihead_attention import MultiheadAttention as MultiheadAttention
 from scratch.nn.multiplicative_attention import (
     MultiplicativeAttention as MultiplicativeAttention,

@@ -144,6 +144,10 @@ from scratch.nn.rotary import rotary_embedding as rotary_embedding
 from scratch.nn.scaled_dot_product_attention import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from scratch.nn.segment import segment_max as segment_max
+from scratch.nn.segment import segment_mean as segment_mean
+from scratch.nn.segment import segment_softmax as segment_softmax
+from scratch.nn.segment import segment_sum as segment_sum
 from scratch.nn.session_loss import bpr_loss as bpr_loss
 from scratch.nn.session_loss import bpr_max_loss as bpr_max_loss
 from scratch.nn.session_loss import sampled_cross_entropy as sampled_cross_entropy

@@ -29,6 +29,7 @@ from torch_ref.models.gan import Generator as Generator
 from torch_ref.models.gpt2 import GPT2 as GPT2
 from torch_ref.models.gpt2 import GPT2Config as GPT2Config
 from torch_ref.models.grid_detector import GridDetector as GridDetector
+from torch_ref.models.graph_regressor import GraphRegressor as GraphRegressor
 from torch_ref.models.gru4rec import GRU4Rec as GRU4Rec
 from torch_ref.models.lenet import LeNet5 as LeNet5
 from torch_ref.models.llama import Llama as Llama
