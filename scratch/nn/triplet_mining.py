@@ -194,6 +194,8 @@ def _loss(
 def _semi_hard(x: Array, t: Array) -> Triplets:
     d, same, positive = _pairs(x, t)
     a, p = np.nonzero(positive & ~same.all(1, keepdims=True))
+    if not len(a):  # of no rows there is no nearest
+        return a, p, a
     own = same[a]
     farther = np.where(own | (d[a] <= d[a, p][:, None]), np.inf, d[a])  # (T, N)
     nearest, farthest = farther.argmin(1), np.where(own, -np.inf, d[a]).argmax(1)
@@ -204,6 +206,8 @@ def _semi_hard(x: Array, t: Array) -> Triplets:
 def _batch_hard(x: Array, t: Array) -> Triplets:
     d, same, positive = _pairs(x, t)
     a = np.flatnonzero(positive.any(1) & ~same.all(1))
+    if not len(a):
+        return a, a, a
     p = np.where(positive, d, -np.inf)[a].argmax(1)
     n = np.where(same, np.inf, d)[a].argmin(1)
     return a, p, n

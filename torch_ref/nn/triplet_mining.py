@@ -39,6 +39,8 @@ def semi_hard_triplets(input: Tensor, target: Tensor) -> Triplets:
     """
     d, same, positive = _pairs(input, target)
     a, p = (positive & ~same.all(1, keepdim=True)).nonzero(as_tuple=True)
+    if not len(a):  # of no rows there is no nearest
+        return a, p, a
     farther = d[a].masked_fill(same[a] | (d[a] <= d[a, p][:, None]), torch.inf)
     nearest, farthest = farther.argmin(1), d[a].masked_fill(same[a], -torch.inf).argmax(1)
     return a, p, nearest.where(farther.isfinite().any(1), farthest)
@@ -56,6 +58,8 @@ def batch_hard_triplets(input: Tensor, target: Tensor) -> Triplets:
     """
     d, same, positive = _pairs(input, target)
     (a,) = (positive.any(1) & ~same.all(1)).nonzero(as_tuple=True)
+    if not len(a):
+        return a, a, a
     p = d.masked_fill(~positive, -torch.inf)[a].argmax(1)
     n = d.masked_fill(same, torch.inf)[a].argmin(1)
     return a, p, n
