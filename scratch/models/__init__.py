@@ -22,6 +22,7 @@ from scratch.models.denoisers import TimeEmbedding as TimeEmbedding
 from scratch.models.diffusion import DDPM as DDPM
 from scratch.models.diffusion import NoiseSchedule as NoiseSchedule
 from scratch.models.efficientnet import EfficientNet as EfficientNet
+from scratch.models.embedding_net import EmbeddingNet as EmbeddingNet
 from scratch.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
 from scratch.models.gan import ConditionalGenerator as ConditionalGenerator
 from scratch.models.gan import Discriminator as Discriminator

@@ -14,6 +14,8 @@ from scratch.nn.adaptive_pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from scratch.nn.adaptive_pool import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from scratch.nn.additive_attention import AdditiveAttention as AdditiveAttention
 from scratch.nn.alibi import ALiBi as ALiBi
+from scratch.nn.angular_margin import ArcFace as ArcFace
+from scratch.nn.angular_margin import CosFace as CosFace
 from scratch.nn.avg_pool import AvgPool1d as AvgPool1d
 from scratch.nn.avg_pool import AvgPool2d as AvgPool2d
 from scratch.nn.avg_pool import AvgPool3d as AvgPool3d

@@ -19,6 +19,8 @@ from scratch.nn.adversarial_loss import wasserstein_generator_loss as wasserstei
 from scratch.nn.adversarial_loss import zero_gradient_loss as zero_gradient_loss
 from scratch.nn.affine_grid import affine_grid as affine_grid
 from scratch.nn.alibi import alibi as alibi
+from scratch.nn.angular_margin import arc_face as arc_face
+from scratch.nn.angular_margin import cos_face as cos_face
 from scratch.nn.avg_pool import avg_pool1d as avg_pool1d
 from scratch.nn.avg_pool import avg_pool2d as avg_pool2d
 from scratch.nn.avg_pool import avg_pool3d as avg_pool3d
@@ -168,6 +170,9 @@ from scratch.nn.smooth import tanhshrink as tanhshrink
 from scratch.nn.softmax import log_softmax as log_softmax
 from scratch.nn.softmax import softmax as softmax
 from scratch.nn.softmax import softmin as softmin
+from scratch.nn.triplet_mining import batch_hard_triplet_loss as batch_hard_triplet_loss
+from scratch.nn.triplet_mining import semi_hard_triplet_loss as semi_hard_triplet_loss
+from scratch.nn.triplet_mining import squared_distance as squared_distance
 from scratch.nn.upfirdn2d import downsample2d as downsample2d
 from scratch.nn.upfirdn2d import upfirdn2d as upfirdn2d
 from scratch.nn.upfirdn2d import upsample2d as upsample2d

@@ -22,6 +22,7 @@ from torch_ref.models.denoisers import TimeEmbedding as TimeEmbedding
 from torch_ref.models.diffusion import DDPM as DDPM
 from torch_ref.models.diffusion import NoiseSchedule as NoiseSchedule
 from torch_ref.models.efficientnet import EfficientNet as EfficientNet
+from torch_ref.models.embedding_net import EmbeddingNet as EmbeddingNet
 from torch_ref.models.gan import ConditionalDiscriminator as ConditionalDiscriminator
 from torch_ref.models.gan import ConditionalGenerator as ConditionalGenerator
 from torch_ref.models.gan import Discriminator as Discriminator
