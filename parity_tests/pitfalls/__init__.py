@@ -39,6 +39,7 @@ from parity_tests.pitfalls import (
     recurrent,
     resize,
     schedules,
+    segmentation,
     transformer,
 )
 from parity_tests.pitfalls.entry import Pitfall
@@ -76,6 +77,7 @@ FAMILIES = (
     models_sessions,
     models_stylegan,
     models_tagging,
+    segmentation,
     models_forecast,
     models_gan,
     models_recurrent,

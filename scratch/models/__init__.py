@@ -32,6 +32,7 @@ from scratch.models.lenet import LeNet5 as LeNet5
 from scratch.models.llama import Llama as Llama
 from scratch.models.llama import LlamaConfig as LlamaConfig
 from scratch.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
+from scratch.models.mask_head import MaskHead as MaskHead
 from scratch.models.mlp import MLP as MLP
 from scratch.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from scratch.models.neuron import Neuron as Neuron

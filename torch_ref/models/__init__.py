@@ -32,6 +32,7 @@ from torch_ref.models.lenet import LeNet5 as LeNet5
 from torch_ref.models.llama import Llama as Llama
 from torch_ref.models.llama import LlamaConfig as LlamaConfig
 from torch_ref.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
+from torch_ref.models.mask_head import MaskHead as MaskHead
 from torch_ref.models.mlp import MLP as MLP
 from torch_ref.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from torch_ref.models.neuron import Neuron as Neuron

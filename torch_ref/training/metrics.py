@@ -14,7 +14,8 @@ shapes     output and target both (n,) or (n, K); scores (n, K) and target (n,);
            tags
 
 Here too are those of `metrics_classification`: accuracy, precision, recall, f1, confusion_matrix,
-roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings.
+roc_auc, perplexity; and of `metrics_segmentation`: pixel_accuracy, class_iou, class_dice,
+mean_iou. `recall` is of classes, `recall_at_k` of rankings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,10 @@ from torch_ref.training.metrics_classification import perplexity as perplexity
 from torch_ref.training.metrics_classification import precision as precision
 from torch_ref.training.metrics_classification import recall as recall
 from torch_ref.training.metrics_classification import roc_auc as roc_auc
+from torch_ref.training.metrics_segmentation import class_dice as class_dice
+from torch_ref.training.metrics_segmentation import class_iou as class_iou
+from torch_ref.training.metrics_segmentation import mean_iou as mean_iou
+from torch_ref.training.metrics_segmentation import pixel_accuracy as pixel_accuracy
 
 
 def mse(output: Tensor, target: Tensor) -> float:
