@@ -213,7 +213,7 @@ def test_an_array_is_no_option(value: Any) -> None:
 # Losses whose labels may be integers.
 LABELS = {
     *("cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "soft_margin_loss"),
-    *("multilabel_soft_margin_loss", "poisson_nll_loss"),
+    *("multilabel_soft_margin_loss", "poisson_nll_loss", "mask_loss"),
     *("CosineEmbeddingLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "SoftMarginLoss"),
     *("MultiLabelSoftMarginLoss", "PoissonNLLLoss"),
 }

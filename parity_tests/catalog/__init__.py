@@ -46,6 +46,7 @@ from parity_tests.catalog import (
     recurrent,
     resize,
     schedules,
+    segmentation,
     transformer,
 )
 from parity_tests.harness.entry import Entry, Refusal
@@ -93,6 +94,7 @@ FAMILIES = (
     models_sessions,
     models_stylegan,
     models_tagging,
+    segmentation,
     models_seq2seq,
     models_gpt,
     models_t5,

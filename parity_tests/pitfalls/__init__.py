@@ -44,6 +44,7 @@ from parity_tests.pitfalls import (
     recurrent,
     resize,
     schedules,
+    segmentation,
     transformer,
 )
 from parity_tests.pitfalls.entry import Pitfall
@@ -86,6 +87,7 @@ FAMILIES = (
     models_sessions,
     models_stylegan,
     models_tagging,
+    segmentation,
     models_forecast,
     models_gan,
     models_recurrent,

@@ -40,6 +40,7 @@ from scratch.models.matrix_factorization import (
     HybridMatrixFactorization as HybridMatrixFactorization,
 )
 from scratch.models.matrix_factorization import MatrixFactorization as MatrixFactorization
+from scratch.models.mask_head import MaskHead as MaskHead
 from scratch.models.mlp import MLP as MLP
 from scratch.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from scratch.models.neumf import NeuMF as NeuMF

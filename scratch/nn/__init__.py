@@ -45,6 +45,7 @@ from scratch.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from scratch.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
 from scratch.nn.crf import LinearChainCRF as LinearChainCRF
 from scratch.nn.ctc_loss import CTCLoss as CTCLoss
+from scratch.nn.dice_loss import DiceLoss as DiceLoss
 from scratch.nn.distance import CosineSimilarity as CosineSimilarity
 from scratch.nn.distance import PairwiseDistance as PairwiseDistance
 from scratch.nn.dropout import AlphaDropout as AlphaDropout

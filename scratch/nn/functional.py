@@ -52,6 +52,7 @@ from scratch.nn.crf import linear_chain_crf as linear_chain_crf
 from scratch.nn.ctc_loss import ctc_loss as ctc_loss
 from scratch.nn.diagonal_gaussian import gaussian_kl as gaussian_kl
 from scratch.nn.diagonal_gaussian import reparameterize as reparameterize
+from scratch.nn.dice_loss import dice_loss as dice_loss
 from scratch.nn.distance import cosine_similarity as cosine_similarity
 from scratch.nn.distance import pairwise_distance as pairwise_distance
 from scratch.nn.distance import pdist as pdist
@@ -94,6 +95,7 @@ from scratch.nn.margin_loss import triplet_margin_loss as triplet_margin_loss
 from scratch.nn.margin_loss import (
     triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
 )
+from scratch.nn.mask_loss import mask_loss as mask_loss
 from scratch.nn.max_pool import max_pool1d as max_pool1d
 from scratch.nn.max_pool import max_pool2d as max_pool2d
 from scratch.nn.max_pool import max_pool3d as max_pool3d

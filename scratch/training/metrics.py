@@ -18,6 +18,8 @@ roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings. Of `metr
 mean_average_precision, precision_recall_curve.
 roc_auc, perplexity; and those of `metrics_verification`: roc_curve, best_threshold, tar_at_far,
 equal_error_rate. `recall` is of classes, `recall_at_k` of rankings.
+roc_auc, perplexity; and of `metrics_segmentation`: pixel_accuracy, class_iou, class_dice,
+mean_iou. `recall` is of classes, `recall_at_k` of rankings.
 """
 
 import re
@@ -40,6 +42,10 @@ from scratch.training.metrics_verification import best_threshold as best_thresho
 from scratch.training.metrics_verification import equal_error_rate as equal_error_rate
 from scratch.training.metrics_verification import roc_curve as roc_curve
 from scratch.training.metrics_verification import tar_at_far as tar_at_far
+from scratch.training.metrics_segmentation import class_dice as class_dice
+from scratch.training.metrics_segmentation import class_iou as class_iou
+from scratch.training.metrics_segmentation import mean_iou as mean_iou
+from scratch.training.metrics_segmentation import pixel_accuracy as pixel_accuracy
 
 
 def mse(output: Array, target: Array) -> float:

@@ -40,6 +40,7 @@ from torch_ref.models.matrix_factorization import (
     HybridMatrixFactorization as HybridMatrixFactorization,
 )
 from torch_ref.models.matrix_factorization import MatrixFactorization as MatrixFactorization
+from torch_ref.models.mask_head import MaskHead as MaskHead
 from torch_ref.models.mlp import MLP as MLP
 from torch_ref.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from torch_ref.models.neumf import NeuMF as NeuMF

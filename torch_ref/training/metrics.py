@@ -18,6 +18,8 @@ roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings. Of `metr
 mean_average_precision, precision_recall_curve.
 roc_auc, perplexity; and those of `metrics_verification`: roc_curve, best_threshold, tar_at_far,
 equal_error_rate. `recall` is of classes, `recall_at_k` of rankings.
+roc_auc, perplexity; and of `metrics_segmentation`: pixel_accuracy, class_iou, class_dice,
+mean_iou. `recall` is of classes, `recall_at_k` of rankings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,6 +41,10 @@ from torch_ref.training.metrics_verification import best_threshold as best_thres
 from torch_ref.training.metrics_verification import equal_error_rate as equal_error_rate
 from torch_ref.training.metrics_verification import roc_curve as roc_curve
 from torch_ref.training.metrics_verification import tar_at_far as tar_at_far
+from torch_ref.training.metrics_segmentation import class_dice as class_dice
+from torch_ref.training.metrics_segmentation import class_iou as class_iou
+from torch_ref.training.metrics_segmentation import mean_iou as mean_iou
+from torch_ref.training.metrics_segmentation import pixel_accuracy as pixel_accuracy
 
 
 def mse(output: Tensor, target: Tensor) -> float:
