@@ -167,7 +167,6 @@ ENTRIES: list[Entry] = [
         torch.nn.AdaptiveLogSoftmaxWithLoss,
         ADAPTIVE_CASES,
         source=ADAPTIVE,
-        entries=1,
     ),
     Routine(
         "AdaptiveLogSoftmaxWithLoss.log_prob, predict",

@@ -352,7 +352,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.GridDetector,
         source=YOLO,
         c=1000,
-        entries=1,
         cases=(
             Case(
                 "two priors",

@@ -225,7 +225,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.EmbeddingNet,
         source="Schroff, Kalenichenko & Philbin 2015, arXiv:1503.03832, figure 2",
         c=1000,
-        entries=1,
         cases=(
             Case(
                 "digits",

@@ -129,7 +129,6 @@ ENTRIES: list[Entry] = [
         nn.GCNConv,
         gcn_conv.GCNConv,
         source=KIPF,
-        entries=2,
         cases=(
             Case("directed", graph(DIRECTED, 6, 3), init=Call(3, 4)),
             Case("a loop, an edge twice", graph(LOOPED, 4, 3), init=Call(3, 2), modes=TRAIN),
@@ -160,7 +159,6 @@ ENTRIES: list[Entry] = [
         nn.GATConv,
         gat_conv.GATConv,
         source=f"{VELICKOVIC}, equations 1 to 6",
-        entries=2,
         cases=(
             Case("directed", graph(DIRECTED, 6, 3), init=Call(3, 4), cancels=1.0),
             Case(
@@ -202,7 +200,6 @@ ENTRIES: list[Entry] = [
         mpnn_conv.MPNNConv,
         source=f"{GILMER}, equations 1 and 2",
         c=1000,
-        entries=2,
         cases=(
             Case("gru", graph(DIRECTED, 6, 3), init=Call(3)),
             Case("mlp", graph(LOOPED, 4, 5), init=Call(5, update="mlp"), modes=TRAIN),
@@ -220,7 +217,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.GraphRegressor,
         source=f"{GILMER}, section 2",
         c=1000,
-        entries=1,
         cases=(
             Case("gcn", molecules, init=Call(3, 4, 2)),
             Case(

@@ -55,7 +55,6 @@ def loss_of(name: str) -> dict[str, Any]:
         "scratch": functools.partial(ModelLoss, getattr(scratch.models, name)),
         "torch": functools.partial(TorchModelLoss, getattr(torch_ref.models, name)),
         "c": 1000,
-        "entries": 1,
     }
 
 
@@ -177,7 +176,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.NeuMF,
         source=HE,
         c=1000,
-        entries=1,
         cases=(
             Case("both", asked(7), init=Call(USERS, ITEMS, 3, (8, 5, 4))),
             Case("GMF", asked(7), init=Call(USERS, ITEMS, 3, None), modes=("train",)),
@@ -196,7 +194,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.AutoRec,
         source=SEDHAIN,
         c=1000,
-        entries=1,
         cases=(
             Case("some observed", table(4, 6, gap=5.0), init=Call(6, 3)),
             Case("all observed", lambda d: Call(d.normal(3, 5)), init=Call(5, 4, "Identity")),

@@ -278,7 +278,7 @@ ENTRIES: list[Entry] = [
             cases,
             source=KERAS,
             steps=False,
-            entries=None,
+            differences=False,
         )
         for ours, theirs, cases in (
             (

@@ -218,7 +218,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.MaskHead,
         source=HE,
         c=1000,
-        entries=1,
         cases=(
             Case(
                 "four convolutions",

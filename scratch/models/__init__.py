@@ -29,18 +29,18 @@ from scratch.models.gan import Discriminator as Discriminator
 from scratch.models.gan import Generator as Generator
 from scratch.models.gpt2 import GPT2 as GPT2
 from scratch.models.gpt2 import GPT2Config as GPT2Config
-from scratch.models.grid_detector import GridDetector as GridDetector
 from scratch.models.graph_regressor import GraphRegressor as GraphRegressor
+from scratch.models.grid_detector import GridDetector as GridDetector
 from scratch.models.gru4rec import GRU4Rec as GRU4Rec
 from scratch.models.lenet import LeNet5 as LeNet5
 from scratch.models.llama import Llama as Llama
 from scratch.models.llama import LlamaConfig as LlamaConfig
 from scratch.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
+from scratch.models.mask_head import MaskHead as MaskHead
 from scratch.models.matrix_factorization import (
     HybridMatrixFactorization as HybridMatrixFactorization,
 )
 from scratch.models.matrix_factorization import MatrixFactorization as MatrixFactorization
-from scratch.models.mask_head import MaskHead as MaskHead
 from scratch.models.mlp import MLP as MLP
 from scratch.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from scratch.models.neumf import NeuMF as NeuMF

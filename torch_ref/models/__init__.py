@@ -29,18 +29,18 @@ from torch_ref.models.gan import Discriminator as Discriminator
 from torch_ref.models.gan import Generator as Generator
 from torch_ref.models.gpt2 import GPT2 as GPT2
 from torch_ref.models.gpt2 import GPT2Config as GPT2Config
-from torch_ref.models.grid_detector import GridDetector as GridDetector
 from torch_ref.models.graph_regressor import GraphRegressor as GraphRegressor
+from torch_ref.models.grid_detector import GridDetector as GridDetector
 from torch_ref.models.gru4rec import GRU4Rec as GRU4Rec
 from torch_ref.models.lenet import LeNet5 as LeNet5
 from torch_ref.models.llama import Llama as Llama
 from torch_ref.models.llama import LlamaConfig as LlamaConfig
 from torch_ref.models.lstm_forecaster import LSTMForecaster as LSTMForecaster
+from torch_ref.models.mask_head import MaskHead as MaskHead
 from torch_ref.models.matrix_factorization import (
     HybridMatrixFactorization as HybridMatrixFactorization,
 )
 from torch_ref.models.matrix_factorization import MatrixFactorization as MatrixFactorization
-from torch_ref.models.mask_head import MaskHead as MaskHead
 from torch_ref.models.mlp import MLP as MLP
 from torch_ref.models.mobilenet_v2 import MobileNetV2 as MobileNetV2
 from torch_ref.models.neumf import NeuMF as NeuMF

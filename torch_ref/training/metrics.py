@@ -14,12 +14,10 @@ shapes     output and target both (n,) or (n, K); scores (n, K) and target (n,);
            tags
 
 Here too are those of `metrics_classification`: accuracy, precision, recall, f1, confusion_matrix,
-roc_auc, perplexity. `recall` is of classes, `recall_at_k` of rankings. Of `metrics_detection`:
-mean_average_precision, precision_recall_curve.
-roc_auc, perplexity; and those of `metrics_verification`: roc_curve, best_threshold, tar_at_far,
-equal_error_rate. `recall` is of classes, `recall_at_k` of rankings.
-roc_auc, perplexity; and of `metrics_segmentation`: pixel_accuracy, class_iou, class_dice,
-mean_iou. `recall` is of classes, `recall_at_k` of rankings.
+roc_auc, perplexity; of `metrics_detection`: mean_average_precision, precision_recall_curve; of
+`metrics_verification`: roc_curve, best_threshold, tar_at_far, equal_error_rate; and of
+`metrics_segmentation`: pixel_accuracy, class_iou, class_dice, mean_iou. `recall` is of classes,
+`recall_at_k` of rankings.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,14 +35,14 @@ from torch_ref.training.metrics_classification import recall as recall
 from torch_ref.training.metrics_classification import roc_auc as roc_auc
 from torch_ref.training.metrics_detection import mean_average_precision as mean_average_precision
 from torch_ref.training.metrics_detection import precision_recall_curve as precision_recall_curve
-from torch_ref.training.metrics_verification import best_threshold as best_threshold
-from torch_ref.training.metrics_verification import equal_error_rate as equal_error_rate
-from torch_ref.training.metrics_verification import roc_curve as roc_curve
-from torch_ref.training.metrics_verification import tar_at_far as tar_at_far
 from torch_ref.training.metrics_segmentation import class_dice as class_dice
 from torch_ref.training.metrics_segmentation import class_iou as class_iou
 from torch_ref.training.metrics_segmentation import mean_iou as mean_iou
 from torch_ref.training.metrics_segmentation import pixel_accuracy as pixel_accuracy
+from torch_ref.training.metrics_verification import best_threshold as best_threshold
+from torch_ref.training.metrics_verification import equal_error_rate as equal_error_rate
+from torch_ref.training.metrics_verification import roc_curve as roc_curve
+from torch_ref.training.metrics_verification import tar_at_far as tar_at_far
 
 
 def mse(output: Tensor, target: Tensor) -> float:
