@@ -260,8 +260,7 @@ def detected(make: Any, side: Any, d: Draw) -> dict[str, Any]:
     return {f"{i}, {k}": v for i, picture in enumerate(found) for k, v in picture.items()}
 
 
-STEPS = ("features.1.num_batches_tracked", "features.5.num_batches_tracked")
-STEPS += ("head.1.num_batches_tracked",)
+STEPS = [f"{layer}.num_batches_tracked" for layer in ("features.1", "features.5", "head.1")]
 
 ENTRIES: list[Entry] = [
     routine("box_area", VOC, areas),
