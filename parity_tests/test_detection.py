@@ -303,6 +303,17 @@ def test_average_precision_at_its_ends(interpolation: str) -> None:
     assert math.isnan(both([], [], *args))
 
 
+@pytest.mark.parametrize("second", [0, 1])
+def test_of_equal_overlaps_the_last_is_taken(second: int) -> None:
+    """A box between two true ones takes the second, so that only the first can still be found."""
+    sides = np.array([[0, 0, 4, 4], [4, 0, 8, 4.0]])
+    boxes = np.stack([np.array([2, 0, 6, 4.0]), sides[second]])
+    kinds, scores = np.zeros(2, int), np.array([0.9, 0.8])
+    output = [{"boxes": boxes, "labels": kinds, "scores": scores}]
+    found = both(output, [{"boxes": sides, "labels": kinds}], 0.3, "voc")
+    assert found == (0.5 if second else 1.0)
+
+
 WRONG: dict[str, tuple[Any, ...]] = {
     "one mapping": (FOUND, TRUE),
     "pictures": ([FOUND, FOUND], [TRUE]),

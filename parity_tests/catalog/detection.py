@@ -355,10 +355,10 @@ ENTRIES: list[Entry] = [
         cases=(
             Case(
                 "two priors",
-                lambda d: Call(d.normal(2, 2, 8, 12)),
-                init=Call(2, 3, PRIORS, (3, 4, 5)),
+                lambda d: Call(d.normal(2, 2, 4, 6)),
+                init=Call(2, 3, PRIORS, (3, 4)),
             ),
-            Case("one stage", lambda d: Call(d.normal(3, 1, 5, 3)), init=Call(widths=(4,))),
+            Case("three stages", lambda d: Call(d.normal(3, 1, 8, 4)), init=Call(widths=(2, 3, 2))),
         ),
     ),
     Routine(
