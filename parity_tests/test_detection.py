@@ -1,5 +1,6 @@
 """Detection beyond what the catalog compares: against loops over single boxes, and as geometry."""
 
+import inspect
 import math
 from itertools import pairwise
 from typing import Any
@@ -8,12 +9,44 @@ import numpy as np
 import pytest
 import torch
 
-from parity_tests.catalog.detection import CORNERS, REGIONS, drawn
+from parity_tests.catalog.detection import CORNERS, ENTRIES, REFUSALS, REGIONS, drawn
 from parity_tests.harness.draw import Array, Draw
+from parity_tests.test_structure import public
 from scratch import detection
 from scratch.nn import functional as F
 from scratch.training import metrics
+from torch_ref import detection as torch_detection
+from torch_ref.nn import box_loss, focal_loss, grid_loss
+from torch_ref.nn.roi_align import roi_align as torch_roi_align
 from torch_ref.training import metrics as torch_metrics
+
+METRICS = ("mean_average_precision", "precision_recall_curve")
+
+NAMES = sorted(public(detection))
+TWINS: list[tuple[Any, Any]] = [
+    *((getattr(detection, name), getattr(torch_detection, name)) for name in NAMES),
+    *((getattr(metrics, name), getattr(torch_metrics, name)) for name in METRICS),
+    (F.sigmoid_focal_loss, focal_loss.sigmoid_focal_loss),
+    (F.generalized_box_iou_loss, box_loss.generalized_box_iou_loss),
+    (F.grid_detection_loss, grid_loss.grid_detection_loss),
+    (F.roi_align, torch_roi_align),
+]
+
+
+def test_every_name_has_an_entry_and_a_refusal() -> None:
+    assert NAMES
+    assert not set(NAMES) - {entry.name for entry in ENTRIES}
+    assert not set(NAMES) - {refusal.name for refusal in REFUSALS}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), TWINS, ids=lambda f: f.__name__)
+def test_twins_take_the_same_arguments(ours: Any, theirs: Any) -> None:
+    mine, yours = (
+        [(p.name, p.default, p.kind) for p in inspect.signature(f).parameters.values()]
+        for f in (ours, theirs)
+    )
+    assert mine == yours
+
 
 # Boxes
 
@@ -301,6 +334,17 @@ def test_average_precision_at_its_ends(interpolation: str) -> None:
     assert both([FOUND, FOUND], [TRUE, EMPTY], *args) == pytest.approx(1.0)
     assert math.isnan(both([FOUND], [EMPTY], *args))
     assert math.isnan(both([], [], *args))
+
+
+@pytest.mark.parametrize("second", [0, 1])
+def test_of_equal_overlaps_the_last_is_taken(second: int) -> None:
+    """A box between two true ones takes the second, so that only the first can still be found."""
+    sides = np.array([[0, 0, 4, 4], [4, 0, 8, 4.0]])
+    boxes = np.stack([np.array([2, 0, 6, 4.0]), sides[second]])
+    kinds, scores = np.zeros(2, int), np.array([0.9, 0.8])
+    output = [{"boxes": boxes, "labels": kinds, "scores": scores}]
+    found = both(output, [{"boxes": sides, "labels": kinds}], 0.3, "voc")
+    assert found == (0.5 if second else 1.0)
 
 
 WRONG: dict[str, tuple[Any, ...]] = {

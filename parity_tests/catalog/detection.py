@@ -260,8 +260,7 @@ def detected(make: Any, side: Any, d: Draw) -> dict[str, Any]:
     return {f"{i}, {k}": v for i, picture in enumerate(found) for k, v in picture.items()}
 
 
-STEPS = ("features.1.num_batches_tracked", "features.5.num_batches_tracked")
-STEPS += ("head.1.num_batches_tracked",)
+STEPS = [f"{layer}.num_batches_tracked" for layer in ("features.1", "features.5", "head.1")]
 
 ENTRIES: list[Entry] = [
     routine("box_area", VOC, areas),
@@ -355,10 +354,10 @@ ENTRIES: list[Entry] = [
         cases=(
             Case(
                 "two priors",
-                lambda d: Call(d.normal(2, 2, 8, 12)),
-                init=Call(2, 3, PRIORS, (3, 4, 5)),
+                lambda d: Call(d.normal(2, 2, 4, 6)),
+                init=Call(2, 3, PRIORS, (3, 4)),
             ),
-            Case("one stage", lambda d: Call(d.normal(3, 1, 5, 3)), init=Call(widths=(4,))),
+            Case("three stages", lambda d: Call(d.normal(3, 1, 8, 4)), init=Call(widths=(2, 3, 2))),
         ),
     ),
     Routine(

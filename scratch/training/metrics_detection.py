@@ -62,8 +62,7 @@ def mean_average_precision(
     Source: Lin et al. 2014, arXiv:1405.0312; Everingham et al. 2010, section 4.2.
     """
     name = "mean_average_precision"
-    several = isinstance(iou_threshold, tuple | list)
-    thresholds = iou_threshold if several else [iou_threshold]
+    thresholds = iou_threshold if isinstance(iou_threshold, Sequence) else [iou_threshold]
     check.option(name, "interpolation", interpolation, INTERPOLATIONS)
     judged = _judged(name, output, target, thresholds)
     found = [_average(*_curve(judged, k), interpolation) for k in np.unique(judged.truth)]
@@ -115,8 +114,8 @@ def _average(precision: Array, recall: Array, interpolation: str) -> Array:
         return area
     below = recall[:, None] < (np.arange(101) / 100)[:, None]  # (T, 101, D)
     padded = np.concatenate([envelope, np.zeros((len(envelope), 1))], axis=1)
-    points: Array = np.take_along_axis(padded, below.sum(2), axis=1)
-    return points.mean(1)
+    points: Array = np.take_along_axis(padded, below.sum(2), axis=1).mean(1)
+    return points
 
 
 def _judged(name: str, output: Boxes, target: Boxes, thresholds: Sequence[float]) -> Judged:

@@ -38,8 +38,7 @@ def mean_average_precision(
     Returns:
         A number in [0, 1]; NaN where there is no true box.
     """
-    several = isinstance(iou_threshold, tuple | list)
-    thresholds = iou_threshold if several else [iou_threshold]
+    thresholds = iou_threshold if isinstance(iou_threshold, Sequence) else [iou_threshold]
     classes = sorted({k for picture in target for k in picture["labels"].tolist()})
     found = [
         _average(*precision_recall_curve(output, target, k, t), interpolation)
