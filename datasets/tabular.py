@@ -25,7 +25,7 @@ class Dataset:
     Args:
         x: inputs (n, features), float64, C-contiguous, as measured (not standardised); pictures
             (n, channels, height, width), float32.
-        y: classes (n,) int64, or values (n, 1) float64.
+        y: classes (n,) int64, or of pixels (n, height, width); or values (n, 1) float64.
         feature_names: one for each column of x, or channel of the pictures.
         target_names: one for each class, or for each column of y.
         source: where the data comes from.

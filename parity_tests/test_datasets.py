@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import r2_score
+from sklearn.metrics import jaccard_score, r2_score
 
 import datasets
 from datasets import TASKS, Dataset, Standardizer, Task
@@ -25,6 +25,7 @@ from parity_tests.test_craft_search import refusals as of_search
 from parity_tests.test_images import refusals as of_pictures
 from parity_tests.test_memory import refusals as of_memory
 from parity_tests.test_series import refusals as of_series
+from torch_ref.training import metrics
 from torch_ref.training.build import build
 from torch_ref.training.generative import OwnLoss, draws
 
@@ -309,10 +310,12 @@ def test_task_loads_as_declared(task: Task) -> None:
         assert x.ndim == (2 if task.model == "MLP" else 4) and x.shape[1] == task.input_size
         if task.kind in ("multiclass", "generative"):
             assert y.shape == (len(x),) and y.dtype == np.int64
+        if task.kind == "segmentation":
+            assert y.shape == (len(x), *x.shape[2:]) and y.dtype == np.int64
         if task.kind == "generative":
             pixels = split.standardizer.inverse(x)
             assert task.scale is not None and (pixels.min(), pixels.max()) == (0, 1)
-        elif task.kind == "multiclass":
+        elif task.kind in ("multiclass", "segmentation"):
             assert np.unique(y).tolist() == list(range(task.output_size))
         else:
             assert y.shape == (len(x), 1) and y.dtype == np.float64 and task.output_size == 1
@@ -342,7 +345,8 @@ def test_recipe_is_in_torch_s_terms(task: Task) -> None:
     assert set(task.optimizer_args) <= set(accepted)
     assert task.model == "MLP" or not task.hidden
     assert task.target > 0 and 0 < task.steps <= 2000
-    assert task.metric == "loss" if generative else task.metric in ("accuracy", "r2")
+    assert generative == (task.metric == "loss")
+    assert generative or callable(getattr(metrics, task.metric))
     assert generative or task.target <= 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         unchecked(task).steps = 1
@@ -376,6 +380,9 @@ def outcome(task: Task, seed: int, dtype: torch.dtype = torch.float32) -> float:
         out = model.eval()(test_x).numpy()
     if task.kind == "regression":
         return float(r2_score(split.test_y, out))
+    if task.kind == "segmentation":
+        named = out.argmax(1).ravel()
+        return float(jaccard_score(split.test_y.ravel(), named, average="macro"))
     guess = out > 0 if task.kind == "binary" else out.argmax(1)
     return float((guess == split.test_y).mean())
 

@@ -5,6 +5,7 @@ against scikit-learn, the mask loss against a loop over boxes.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,16 @@ import pytest
 import sklearn.metrics
 import torch
 
+import scratch
+import scratch.training
 import torch_ref.models
+import torch_ref.training
 import torch_ref.training.metrics
+from datasets.settings import resolve
+from datasets.tasks import get
 from parity_tests.harness.check import strict_warnings
 from parity_tests.harness.draw import Array
+from parity_tests.harness.trajectory import compare
 from scratch.models import MaskHead
 from scratch.nn import functional as F
 from scratch.random import Generator
@@ -225,3 +232,29 @@ def test_mask_head_has_torchvisions_names() -> None:
     assert spread == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.01)
     y, _ = MaskHead(3, 5, (4,), dim_reduced=4)(np.zeros((2, 3, 14, 14), np.float32))
     assert y.shape == (2, 5, 28, 28)
+
+
+# Scenes, the task
+
+
+def test_scenes_are_learned_alike() -> None:
+    """U-Net with batch norm: losses, parameters and mean IoU agree to rounding."""
+    run = compare(get("scenes"), steps=15)
+    assert max(run.loss_drift) < 1e-11
+    assert max(run.parameter_drift) < 1e-11
+    assert run.metric == pytest.approx(run.reference_metric, abs=1e-14)
+    assert run.loss[-1] < run.loss[0]
+
+
+def test_both_trainers_report_the_same_iou(tmp_path: Path) -> None:
+    """As `parity train scenes` has it; the starts are a rounding of float32 apart."""
+    of = resolve("scenes", {"steps": 6, "validation": 0.2, "evaluate_every": 3, "dtype": "float64"})
+    ends = []
+    for package in (scratch, torch_ref):
+        made: Any = package
+        found = made.training.Trainer(of, tmp_path / made.__name__).run()
+        ends.append((found.loss, found.metric))
+        log = (tmp_path / made.__name__ / "log.jsonl").read_text()
+        assert log.count('"mean_iou"') == 3
+    assert ends[0] == pytest.approx(ends[1], rel=1e-6)
+    assert 0 < ends[0][1] < 1

@@ -10,8 +10,10 @@ from parity_tests.harness.trajectory import compare
 DRIFT = 1e-11
 
 
-# Generative tasks, whose models have losses of their own, are in test_generative.
-HERE = [n for n, task in TASKS.items() if not task.downloads and task.kind != "generative"]
+# Generative tasks, whose models have losses of their own, are in test_generative; scenes, which
+# take more time to judge than to learn, in test_segmentation.
+ELSEWHERE = ("generative", "segmentation")
+HERE = [n for n, task in TASKS.items() if not task.downloads and task.kind not in ELSEWHERE]
 
 
 @pytest.mark.parametrize("name", HERE)

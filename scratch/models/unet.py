@@ -28,7 +28,8 @@ class DoubleConv(nn.Sequential):
         in_channels: of the input.
         out_channels: of both outputs.
         padding: 1 keeps the size, 0 takes 2 off it twice.
-        batch_norm: whether to normalise, which the paper does not.
+        batch_norm: whether to normalise, which the paper does not; it takes the mean off, so that
+            the convolutions have no bias then.
         dtype: float32 or float64.
         generator: where the start comes from; None draws a fresh one.
 
@@ -49,7 +50,9 @@ class DoubleConv(nn.Sequential):
         options: dict[str, Any] = {"dtype": dtype, "generator": generator or Generator()}
         layers: list[Module] = []
         for c_in in (in_channels, out_channels):
-            layers.append(nn.Conv2d(c_in, out_channels, 3, padding=padding, **options))
+            layers.append(
+                nn.Conv2d(c_in, out_channels, 3, padding=padding, bias=not batch_norm, **options)
+            )
             if batch_norm:
                 layers.append(nn.BatchNorm2d(out_channels, dtype=dtype))
             layers.append(nn.ReLU())
@@ -65,7 +68,7 @@ class UNet(Module):
         depth: K, how often the size is halved.
         padding: 0 as in the paper: the output is smaller than the input; 1: of the same size.
         up: 'transposed' convolution, or 'bilinear' upsampling and a 1x1 convolution.
-        batch_norm: whether to normalise after each 3x3 convolution.
+        batch_norm: whether to normalise after each 3x3 convolution, which has no bias then.
         dropout: probability of dropping at the end of the path down.
         width: channels at the top, 64; each level down doubles them.
         dtype: float32 or float64.
