@@ -276,7 +276,7 @@ def _draw(path: Path, runs: dict[str, Run], size: Size) -> None:
             axes[0].semilogy(r.looked, errors[:, 0], color=COLOURS[name], label=name)
             axes[0].semilogy(r.looked, errors[:, 1], ".", color=COLOURS[name])
         axes[0].axhline(1, color="0.2", lw=0.8, ls=":")
-        axes[0].text(size.steps, 1.1, "without a memory", ha="right", fontsize=8)
+        axes[0].text(size.steps, 1.25, "without a memory", ha="right", fontsize=8)
         axes[0].set(
             title=f"{size.count} symbols over {size.delay} steps: scratch lines, torch points",
             xlabel="training steps",
@@ -290,9 +290,9 @@ def _draw(path: Path, runs: dict[str, Run], size: Size) -> None:
             axes[1].plot(at, 100 * r.right[-1][1], ".", color="0.1", ms=4)
         axes[1].axhline(100 / size.symbols, color="0.2", lw=0.8, ls=":")
         axes[1].set(
-            title="In the end: said right",
+            title="In the end: bars scratch, points torch",
             xlabel="place of the symbol",
-            ylabel="% of new sequences",
+            ylabel="% said right",
             ylim=(0, 104),
             xticks=places,
             xticklabels=[str(place + 1) for place in places],
