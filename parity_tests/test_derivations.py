@@ -357,10 +357,10 @@ def test_a_dot_product_has_variance_d_and_attention_divides_it_away() -> None:
 
 
 def test_attentions_gradients() -> None:
-    """softmax(Q K^T / sqrt(d)) V of two queries and three keys, d = 3."""
-    shapes = {"q": (2, 3), "k": (3, 3), "v": (3, 2), "d": (2, 2)}
+    """softmax(Q K^T / sqrt(d)) V of two queries and three keys, d = 2."""
+    shapes = {"q": (2, 2), "k": (3, 2), "v": (3, 1), "d": (2, 1)}
     Q, K, V, dY = (Matrix(*s, sympy.symbols(f"{n}:{s[0]}(:{s[1]})")) for n, s in shapes.items())
-    scores = Q * K.T / sympy.sqrt(3)
+    scores = Q * K.T / sympy.sqrt(2)
     e = scores.applyfunc(sympy.exp)
     weights = Matrix(2, 3, lambda i, j: e[i, j] / sum(e[i, :]))
     y = weights * V
@@ -485,8 +485,6 @@ def test_batch_normalisations_gradient() -> None:
     for xi, dyi, ni in zip(x, dy, n, strict=True):
         formula = g * (dyi - mean_dy - ni * mean_dyn) / root
         assert zero(sympy.diff(total, xi) - formula)
-        guides = g / root * (3 * g * dyi - 3 * g * mean_dy - ni * 3 * g * mean_dyn)
-        assert zero(guides - 3 * g * formula)
 
     rng = np.random.default_rng(0)
     for scale, chosen in ((1.0, 1e-5), (1e-3, 1e-5), (100.0, 0.5)):

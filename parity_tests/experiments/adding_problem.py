@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.memory import ADDING_BASELINE, adding_problem
-from parity_tests.experiments.last_step import Step, assign, network, train
+from parity_tests.experiments.last_step import Step, lstm_start, network, train
 from parity_tests.experiments.outcome import Outcome
 from parity_tests.experiments.style import CLASSES, figure
 from parity_tests.experiments.twins import Twins
@@ -70,14 +70,7 @@ def start(name: str, size: Size, seed: int) -> Twins:
     """Both networks, with torch's start except in the LSTMs' biases."""
     pair = network(NETS[name], 2, size.hidden, 1, seed)
     if name.startswith("LSTM"):
-        h, bias = size.hidden, np.zeros(4 * size.hidden)
-        bias[h : 2 * h] = 1
-        if "chrono" in name:
-            rng = np.random.default_rng((seed, 3))
-            bias[h : 2 * h] = np.log(rng.uniform(1, size.length - 1, h))
-            bias[:h] = -bias[h : 2 * h]
-        assign(pair, "rnn.bias_ih_l0", bias)
-        assign(pair, "rnn.bias_hh_l0", 0 * bias)
+        lstm_start(pair, size.hidden, size.length if "chrono" in name else 0, seed)
     return pair
 
 

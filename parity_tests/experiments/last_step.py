@@ -81,6 +81,28 @@ def assign(pair: Twins, name: str, value: Array) -> None:
     pair.theirs.load_state_dict({key: torch.from_numpy(held) for key, held in state.items()})
 
 
+def lstm_start(pair: Twins, hidden: int, longest: int, seed: int) -> None:
+    """Biases of both LSTMs, whose layer is `rnn`, at the start of the training.
+
+    Args:
+        pair: the networks.
+        hidden: H.
+        longest: T of the chrono start: forget biases log U(1, T - 1), input biases the negative;
+            0 for a forget bias of 1 and no other.
+        seed: of the chrono start.
+
+    Source: Tallec & Ollivier 2018, arXiv:1804.11188; 1: Jozefowicz et al. 2015.
+    """
+    bias = np.zeros(4 * hidden)
+    bias[hidden : 2 * hidden] = 1
+    if longest:
+        rng = np.random.default_rng((seed, 3))
+        bias[hidden : 2 * hidden] = np.log(rng.uniform(1, longest - 1, hidden))
+        bias[:hidden] = -bias[hidden : 2 * hidden]
+    assign(pair, "rnn.bias_ih_l0", bias)
+    assign(pair, "rnn.bias_hh_l0", 0 * bias)
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of both, each pair scratch's and torch's.
