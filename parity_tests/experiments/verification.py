@@ -16,6 +16,9 @@ faces are a download.
 The accuracy is that of as many pairs of the same as of others, at a threshold that was chosen on
 pairs of other pictures.
 
+One start and one recipe for all: what ArcFace and softmax do with few steps of many classes is no
+verdict on them.
+
 Which triplets are taken hangs on the embeddings, so that a rounding grows: after hundreds of steps
 torch is as far from itself, started one floating-point number higher in each weight (its shadow).
 
