@@ -6,6 +6,7 @@
     shapes     drawn pictures: circles and squares, scenes with masks and boxes
     patterns   drawn pictures: stripes, checkerboards, ramps
     manifold   synthetic rows near a flat or bent surface of few dimensions
+    faces      drawn faces of any number of people, pairs to verify, batches of classes
     images     real pictures: digits, photographs; by download MNIST, Fashion-MNIST, CIFAR-10
     series     real series in small files here: sunspots, co2, airline
     forecast   windows of a series to learn from, and baselines
@@ -57,6 +58,7 @@ from datasets.augment_text import (
     synonym_replacement,
 )
 from datasets.docstrings import Docstring, library_docstrings
+from datasets.faces import class_batches, pairs, synthetic_faces
 from datasets.folds import k_fold, stratified_k_fold
 from datasets.forecast import Forecasting, baselines, forecasting, windows
 from datasets.images import cifar10, digit_images, fashion_mnist, mnist, photograph
@@ -131,6 +133,7 @@ __all__ = [
     "character_noise",
     "cifar10",
     "circles",
+    "class_batches",
     "co2",
     "copy_memory",
     "copy_memory_baseline",
@@ -158,6 +161,7 @@ __all__ = [
     "mixup",
     "mnist",
     "moons",
+    "pairs",
     "patterns",
     "photograph",
     "python_reference",
@@ -182,6 +186,7 @@ __all__ = [
     "stratified_k_fold",
     "sunspots",
     "synonym_replacement",
+    "synthetic_faces",
     "tagged_sentences",
     "tagging_arrays",
     "time_warp",
