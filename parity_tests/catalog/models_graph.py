@@ -217,7 +217,6 @@ ENTRIES: list[Entry] = [
         torch_ref.models.GraphRegressor,
         source=f"{GILMER}, section 2",
         c=1000,
-        entries=1,
         steps=False,  # its parts take theirs, and `molecules` trains it
         cases=(
             Case("gcn", molecules, init=Call(3, 4, 2)),
