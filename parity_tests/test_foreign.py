@@ -121,7 +121,7 @@ def mine(tmp_path: Path) -> Path:
 
 def said(*arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(app, ["check", *arguments], env={"COLUMNS": "300"})
-    return result.exit_code, result.output
+    return result.exit_code, " ".join(result.output.split())  # however wide the screen is
 
 
 def test_the_command(mine: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_command(mine: Path) -> None:
 )
 def test_what_is_refused(mine: Path, name: str, yours: str, expected: str) -> None:
     status, text = said(name, yours.format(mine))
-    assert status == 2 and expected in " ".join(text.split())
+    assert status == 2 and expected in text
 
 
 def test_a_function_that_fails_is_reported() -> None:

@@ -849,6 +849,10 @@ ELSEWHERE = {
         *("minibatch_std",),
     ),
     "test_graph": ("segment",),
+    "test_generated_applications": (
+        *("focal_loss", "box_loss", "roi_align", "grid_loss", "dice_loss", "mask_loss"),
+        *("angular_margin", "triplet_mining", "gumbel_softmax"),
+    ),
     "test_rearrange": ("padding", "fold", "pixel_shuffle", "channel_shuffle"),
     "test_generated_sequences": (
         *("scaled_dot_product_attention", "additive_attention", "multiplicative_attention"),
