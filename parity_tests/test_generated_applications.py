@@ -113,7 +113,8 @@ def triplets(draw: Any) -> Made:
         "squared": draw(FLAG),
         "reduction": draw(REDUCTION),
     }
-    return models_faces.batch(labels, draw(st.integers(2, 5)), unit=draw(FLAG), **options)
+    made: Made = models_faces.batch(labels, draw(st.integers(2, 5)), unit=draw(FLAG), **options)
+    return made
 
 
 def gumbel(draw: Any) -> Made:
