@@ -438,10 +438,10 @@ TASKS: dict[str, Task] = {
                 "width": 8,
             },
             optimizer="Adam",
-            optimizer_args={"lr": 0.02},
+            optimizer_args={"lr": 0.01},
             batch_size=8,
-            steps=200,
-            target=0.7,
+            steps=600,
+            target=0.75,
             section="Convolutional networks",
         ),
         Task(
