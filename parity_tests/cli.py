@@ -267,9 +267,10 @@ def check_(
 
     if dtype not in (*DTYPES, "both"):
         nearest("dtype", dtype, (*DTYPES, "both"))
-    chosen = [e for e in ENTRIES if isinstance(e, Op | Layer | Optim) and e.name == name]
+    twins = [e for e in ENTRIES if isinstance(e, Op | Layer | Optim)]
+    chosen = [e for e in twins if e.name == name]
     if not chosen:
-        nearest("twin", name, (e.name for e in ENTRIES if isinstance(e, Op | Layer | Optim)))
+        nearest("twin", name, (e.name for e in twins))
     pitfalls = [p for p in PITFALLS if p.entry == name]
     dtypes = list(DTYPES.values()) if dtype == "both" else [DTYPES[dtype]]
     try:

@@ -31,6 +31,7 @@ from parity_tests.harness.entry import Call, Case, Const, Entry, Layer, Op, Opti
 from parity_tests.pitfalls.entry import Pitfall
 
 Kind = Literal["protocol", "forward", "tensors"]
+Numbers = list[Any] | type[Exception]
 CLASSES = {
     Layer: (scratch.nn.Module, torch.nn.Module),
     Optim: (scratch.optim.Optimizer, torch.optim.Optimizer),
@@ -137,18 +138,18 @@ def judge(
         dtypes = [dtype for dtype in dtypes if np.dtype(dtype) == np.float64] or [np.float64]
     place: dict[str, Any] = {side: theirs}
     placed = dataclasses.replace(entry, **place)
-    found = [c for dtype in dtypes for c in check(placed, dtype) if "] repr" not in c.what]
+    found = [c for dtype in dtypes for c in _without_repr(placed, dtype)]
     follows: list[Pitfall] = []
     if side == "torch" and not all(c.passed for c in found):
-        follows = [p for p in pitfalls if _all_pass(placed, p)]
+        mutants = ((p, dataclasses.replace(placed, scratch=p.mutant)) for p in pitfalls)
+        follows = [p for p, m in mutants if all(c.passed for c in _without_repr(m, np.float64))]
     kind = "a class of NumPy" if side == "scratch" else "a class of torch, in float64"
     return Finding(kind, found, (), follows, "all cases")
 
 
-def _all_pass(placed: Entry, pitfall: Pitfall) -> bool:
-    """Whether the torch side gives all numbers of the mutant."""
-    mutant = dataclasses.replace(placed, scratch=pitfall.mutant)
-    return all(c.passed for c in check(mutant, np.float64) if "] repr" not in c.what)
+def _without_repr(entry: Entry, dtype: Any) -> list[Comparison]:
+    """All comparisons but that of the text that a module shows of itself."""
+    return [c for c in check(entry, dtype) if "] repr" not in c.what]
 
 
 def _judge_function(
@@ -159,7 +160,7 @@ def _judge_function(
     kinds: dict[Kind, None] = {}
     found: list[Comparison] = []
     left_out: list[tuple[str, str]] = []
-    failing: list[tuple[Case, Callable[..., Any], Kind]] = []
+    failing: list[tuple[Case, Kind, Numbers]] = []  # with their numbers
     for case in entry.cases:
         call = case.make(Draw(f"{entry.name}/{case.name}", np.float64))
         if _arguments(entry, theirs, call) is None:
@@ -178,8 +179,14 @@ def _judge_function(
         ]
         found += about_it
         if not all(c.passed for c in about_it):
-            failing.append((case, function, kind))
-    explained = {p.name: sum(_alike(entry, p, *each) for each in failing) for p in pitfalls}
+            failing.append((case, kind, _numbers(entry, case, kind, function)))
+    explained = {
+        p.name: sum(
+            _alike(numbers, _numbers(entry, case, kind, p.mutant), case.c or entry.c)
+            for case, kind, numbers in failing
+        )
+        for p in pitfalls
+    }
     most = max(explained.values(), default=0)
     follows = [p for p in pitfalls if most and explained[p.name] == most]
     text = " and ".join(KINDS[kind] for kind in kinds)
@@ -276,25 +283,27 @@ def _on_tensors(entry: Op, theirs: Any, call: Call, wanted: Sequence[str]) -> An
     return twin.to_arrays(run()[0]), backward
 
 
-def _alike(entry: Op, pitfall: Pitfall, case: Case, theirs: Callable[..., Any], kind: Kind) -> bool:
-    """Whether their function gives a mutant's numbers in a case."""
-    results = []
-    for function in (theirs, pitfall.mutant):
-        draw = Draw(f"{entry.name}/{case.name}", np.float64)
-        inputs = twin.plain(twin.in_signature_order(entry.scratch, case.make(draw)))
-        try:
-            with strict_warnings():
-                y, backward = function(*inputs.args, **inputs.kwargs)
-                parts = list(twin.as_tuple(y))
-                if kind != "forward":
-                    dys = twin.cotangents(draw, twin.as_tuple(y))
-                    parts += twin.as_tuple(twin.scratch_backward(y, backward, dys))
-        except Exception as error:
-            parts = [type(error)]
-        results.append(parts)
-    mine, other = results
-    if len(mine) != len(other) or isinstance(mine[0], type) or isinstance(other[0], type):
-        return mine == other if isinstance(mine[0], type) else False
-    c = case.c or entry.c
+def _numbers(entry: Op, case: Case, kind: Kind, function: Callable[..., Any]) -> Numbers:
+    """Outputs, and gradients unless it has none of its own; or the kind of error that it raises."""
+    draw = Draw(f"{entry.name}/{case.name}", np.float64)
+    inputs = twin.plain(twin.in_signature_order(entry.scratch, case.make(draw)))
+    try:
+        with strict_warnings():
+            y, backward = function(*inputs.args, **inputs.kwargs)
+            parts = list(twin.as_tuple(y))
+            if kind != "forward":
+                dys = twin.cotangents(draw, twin.as_tuple(y))
+                parts += twin.as_tuple(twin.scratch_backward(y, backward, dys))
+    except Exception as error:
+        return type(error)
+    return parts
+
+
+def _alike(mine: Numbers, other: Numbers, c: float) -> bool:
+    """Whether one array after the other is the same up to rounding, or both raise the same."""
+    if isinstance(mine, type) or isinstance(other, type):
+        return mine == other
+    if len(mine) != len(other):
+        return False
     pairs = [(a, b) for a, b in zip(mine, other, strict=True) if a is not None and b is not None]
     return all(close("", a, np.asarray(b), c=c).passed for a, b in pairs)

@@ -56,9 +56,7 @@ def class_iou(output: Array, target: Array, ignore_index: int = -100) -> Array:
     Raises:
         TypeError, ValueError: if the arrays do not fit.
     """
-    counts = _counts("class_iou", output, target, ignore_index)
-    hits = np.diag(counts)
-    return _shares(hits, counts.sum(0) + counts.sum(1) - hits)
+    return _ious(_counts("class_iou", output, target, ignore_index))
 
 
 def class_dice(output: Array, target: Array, ignore_index: int = -100) -> Array:
@@ -95,11 +93,15 @@ def mean_iou(output: Array, target: Array, ignore_index: int = -100) -> float:
     Raises:
         TypeError, ValueError: if the arrays do not fit.
     """
-    counts = _counts("mean_iou", output, target, ignore_index)
+    ious = _ious(_counts("mean_iou", output, target, ignore_index))
+    there = ious[~np.isnan(ious)]
+    return float(there.mean()) if there.size else float("nan")
+
+
+def _ious(counts: Array) -> Array:
+    """Intersection over union of each class of C."""
     hits = np.diag(counts)
-    union = counts.sum(0) + counts.sum(1) - hits
-    there = union > 0
-    return float((hits[there] / union[there]).mean()) if there.any() else float("nan")
+    return _shares(hits, counts.sum(0) + counts.sum(1) - hits)
 
 
 def _shares(hits: Array, total: Array) -> Array:
